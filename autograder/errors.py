@@ -1,0 +1,36 @@
+"""Every exception of the package: whose mistake it is decides how it is shown.
+
+A learner's mistake in an exercise is no exception: it is a failed test in a report.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["CouldNotRun", "CourseError", "UnreadableNotebook"]
+
+
+class CourseError(Exception):
+    """The author's or the user's mistake. The message says what was expected, what came and what to do next.
+
+    >>> print(CourseError("the header has no points; write `# %% points=3`", path=Path("a.py"), line=7))
+    a.py:7: the header has no points; write `# %% points=3`
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        where = [str(part) for part in (self.path, self.line) if part is not None]
+        return ": ".join([":".join(where), self.message]) if where else self.message
+
+
+class UnreadableNotebook(CourseError):
+    """A submission of which nothing can be read. Somebody must look at it; it is graded as nothing."""
+
+
+class CouldNotRun(Exception):
+    """Our fault or the machine's, never the learner's. It is neither a zero nor a pass."""
