@@ -1,13 +1,14 @@
 """Every exception of the package: whose mistake it is decides how it is shown.
 
-A learner's mistake in an exercise is no exception: it is a failed test in a report.
+The author's and the user's mistakes are CourseError, ours and the machine's are CouldNotRun. What a learner's code
+does while a test calls it arrives as one of the last three, and becomes a failed test in a report.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CouldNotRun", "CourseError", "UnreadableNotebook"]
+__all__ = ["CouldNotRun", "CourseError", "Crashed", "LearnerError", "TimeLimit", "UnreadableNotebook"]
 
 
 class CourseError(Exception):
@@ -34,3 +35,24 @@ class UnreadableNotebook(CourseError):
 
 class CouldNotRun(Exception):
     """Our fault or the machine's, never the learner's. It is neither a zero nor a pass."""
+
+
+class LearnerError(Exception):
+    """The learner's code raised `kind`. `where` names the cell and line, or is empty."""
+
+    def __init__(self, kind: str, message: str, where: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.where = where
+
+    def __str__(self) -> str:  # KeyError, which an instance may be as well, would show quotes
+        return self.message
+
+
+class Crashed(Exception):
+    """The learner's process ended while a test needed it."""
+
+
+class TimeLimit(Exception):
+    """The learner's code did not finish in its time."""

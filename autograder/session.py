@@ -1,0 +1,203 @@
+"""Learner processes, seen from the grader: `Box` is the warm one, `Session` is one submission's.
+
+A session runs the learner's cells in a fresh child of the box and gives tests a `Submission`. When the child dies
+or runs out of time it is replaced by another and the cells run again. Deadlines are kept here; the walls are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autograder.errors import CouldNotRun, Crashed, LearnerError, TimeLimit
+from autograder.sandbox.warm import environment
+from autograder.submission import GraderEndpoint, Submission
+from autograder.wire.frames import ProtocolError
+from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
+
+__all__ = ["Box", "Session"]
+
+CELL_SECONDS = 20.0  # for one cell
+CELLS_SECONDS = 60.0  # for all cells of a notebook
+START_SECONDS = 120.0
+MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
+PACKAGE = Path(__file__).resolve().parent
+PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from autograder.sandbox import zygote; zygote.main(int(sys.argv[2]))"
+
+
+class Box:
+    """The warm process on the learner's side. `spawn` works in any process forked from the one that started it."""
+
+    def __init__(self, *, level: str) -> None:
+        self.level = level
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-I", "-c", PROGRAM, str(PACKAGE.parent), str(theirs.fileno())]
+        self._process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], env=environment(), stdin=subprocess.DEVNULL, cwd="/"
+        )
+        theirs.close()
+        self._orders = ours
+        self._warmed: set[str] = set()
+
+    def wait(self) -> None:
+        """Returns when the box is warm; raises CouldNotRun if it does not start."""
+        self._orders.settimeout(START_SECONDS)
+        try:
+            answer = self._orders.recv(1000)
+        except TimeoutError:
+            answer = b""
+        if not answer:
+            raise CouldNotRun("the process for learner code did not start; `autograder doctor` says more")
+        self._orders.settimeout(None)
+
+    def warm(self, modules: Sequence[str]) -> None:
+        """Imports modules before the next child is forked."""
+        new = sorted(set(modules) - self._warmed)
+        self._warmed.update(new)
+        if new:
+            self._order({"warm": new}, [])
+
+    def spawn(self, options: Mapping[str, Any]) -> tuple[socket.socket, socket.socket]:
+        """(the conversation with a new learner process, its control socket)."""
+        stream, their_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._order({"spawn": dict(options)}, [their_stream.fileno(), their_control.fileno()])
+        finally:
+            their_stream.close()
+            their_control.close()
+        return stream, control
+
+    def alive(self) -> bool:
+        """Whether the box still runs."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Ends the box and all its children."""
+        self._orders.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self._process.kill()
+        self._process.wait()
+
+    def _order(self, order: Mapping[str, Any], descriptors: list[int]) -> None:
+        try:
+            socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
+        except OSError as error:
+            raise CouldNotRun(f"the process for learner code is gone ({error})") from None
+
+
+class Session:
+    """One submission's learner process. `errors` maps the label of a cell to what stopped it."""
+
+    def __init__(self, box: Box, cells: Sequence[tuple[str, str]], *, seed: int, folder: Path | None) -> None:
+        self.errors: dict[str, str] = {}
+        self.printed = ""
+        self.starts = 0
+        self._box = box
+        self._cells = list(cells)
+        self._seed = seed
+        self._options = {"folder": str(folder)} if folder else {}
+        self._fatal: set[str] = set()
+        self._endpoint: _SessionEndpoint | None = None
+
+    def submission(self, deadline: float) -> Submission:
+        """The door for one test, which must be through by `deadline` (time.monotonic)."""
+        if self._endpoint is None or self._endpoint.dead:
+            self._start()
+        assert self._endpoint is not None
+        self._endpoint.link.deadline = deadline
+        self._endpoint.request("seed", self._seed)
+        return Submission(self._endpoint)
+
+    def close(self) -> None:
+        """Ends the learner's process."""
+        if self._endpoint is not None:
+            self._endpoint.hang_up()
+            self._endpoint = None
+
+    def _start(self) -> None:
+        """Starts a process and runs the cells; a cell that kills the process is left out of the next try."""
+        for _ in range(MAX_SKIPPED + 1):
+            self.close()
+            self.starts += 1
+            self._endpoint = _SessionEndpoint(*self._box.spawn(self._options))
+            if self._run_cells(self._endpoint):
+                return
+        raise Crashed("its cells stop the process again and again")
+
+    def _run_cells(self, endpoint: _SessionEndpoint) -> bool:
+        end = time.monotonic() + CELLS_SECONDS
+        endpoint.link.deadline = end
+        endpoint.request("seed", self._seed)
+        for label, source in self._cells:
+            if label in self._fatal:
+                continue
+            endpoint.link.deadline = min(end, time.monotonic() + CELL_SECONDS)
+            try:
+                endpoint.request("run", label, source)
+            except LearnerError as error:
+                where = f" ({error.where})" if error.where else ""
+                self.errors[label] = (
+                    f"{error.kind}: {error.message}{where}" if error.message else error.kind + where
+                )
+            except (TimeLimit, Crashed) as error:
+                self._fatal.add(label)
+                limit = f"it ran longer than {CELL_SECONDS:.0f} seconds"
+                self.errors[label] = (
+                    limit if isinstance(error, TimeLimit) else f"it ended the process ({error})"
+                )
+                return False
+        if self.starts == 1:
+            self.printed = str(endpoint.request("printed"))
+        return True
+
+
+class _SessionEndpoint(GraderEndpoint):
+    """The grader's end of one learner process; after a failure of the process every request fails at once."""
+
+    def __init__(self, stream: socket.socket, control: socket.socket) -> None:
+        self.link = SocketLink(stream)
+        self.dead: Exception | None = None
+        self._control = control
+        super().__init__(self.link)
+
+    def request(self, operation: str, *arguments: object) -> Any:
+        if self.dead is not None:
+            raise self.dead
+        try:
+            return super().request(operation, *arguments)
+        except Deadline:
+            self.dead = TimeLimit("the time limit was reached")
+        except Disconnected:
+            self.dead = Crashed(self._ending())
+        except ProtocolError as error:
+            self.dead = Crashed(f"it answered nonsense: {error}")
+        self.hang_up()
+        raise self.dead
+
+    def hang_up(self) -> None:
+        """Closing the control socket makes the guard end the process and all it started."""
+        self.link.close()
+        self._control.close()
+
+    def _ending(self) -> str:
+        """How the process ended, in words, from the guard's report."""
+        self._control.settimeout(2.0)
+        try:
+            report = json.loads(self._control.recv(10_000) or b"{}")
+        except (OSError, ValueError):
+            report = {}
+        status = report.get("status")
+        if report.get("limit"):
+            return f"stopped at the limit of {report['limit']}"
+        if not isinstance(status, int):
+            return "no reason is known"
+        return f"signal {-status}" if status < 0 else f"exit code {status}"

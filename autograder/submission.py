@@ -1,0 +1,164 @@
+"""`submission`: the only door from a test to the learner's code.
+
+Whatever a test does with it (call, read an attribute, calculate) happens in the learner's process, and what comes
+back is either plain data, built anew on this side, or a `Remote`, which answers no comparison. The same proxy
+speaks over a socket to the sandbox (`autograder.session`) or in process to the learner's own kernel (`local`).
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from autograder.errors import LearnerError
+from autograder.sandbox.host import Callback, Host
+from autograder.wire.endpoint import Endpoint, Link, LoopbackLink, PeerError, StandIn
+
+__all__ = ["GraderEndpoint", "Remote", "Submission", "local", "observe"]
+
+# The learner's errors a test can catch by their builtin type; anything else arrives as a plain LearnerError.
+CATCHABLE: dict[str, type[Exception]] = {
+    name: getattr(builtins, name)
+    for name in (
+        "ArithmeticError AttributeError ImportError IndexError KeyError LookupError MemoryError NameError "
+        "NotImplementedError OSError OverflowError RecursionError RuntimeError TypeError ValueError ZeroDivisionError"
+    ).split()
+}
+
+
+class GraderEndpoint(Endpoint):
+    """The test's end: the learner's code may call the functions a test handed to it, and nothing else."""
+
+    def __init__(self, link: Link, *, let_through: tuple[type[BaseException], ...] = ()) -> None:
+        super().__init__(
+            link,
+            {"call": _call_back},
+            stand_in=Remote,
+            may_export=callable,
+            let_through=let_through,
+        )
+
+    def request(self, operation: str, *arguments: object) -> Any:
+        """Asks the learner's side; its exceptions come out as LearnerError of the same builtin type."""
+        try:
+            return super().request(operation, *arguments)
+        except PeerError as error:
+            raise learner_error(error) from None
+
+
+def _call_back(function: Callable[..., object], args: list[object], kwargs: dict[str, object]) -> object:
+    return function(*args, **kwargs)
+
+
+def learner_error(error: PeerError) -> LearnerError:
+    """The exception a test sees: a LearnerError that is also the nearest builtin type of CATCHABLE."""
+    base = next((CATCHABLE[name] for name in error.bases if name in CATCHABLE), None)
+    kind = LearnerError if base is None else type(base.__name__, (LearnerError, base), {})
+    return kind(error.kind, error.message, error.where)
+
+
+class Remote(StandIn):
+    """An object that lives in the learner's process: call it, read and set attributes, calculate, iterate.
+
+    It refuses to be compared, hashed or used as a condition: only plain values can be judged.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+    __array_ufunc__ = None  # numpy leaves `array * remote` to __rmul__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self._endpoint.request("get", self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._endpoint.request("set", self, name, value)
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        return self._endpoint.request("call", self, list(args), kwargs)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._endpoint.request("items", self))
+
+    def __len__(self) -> int:
+        length = self._endpoint.request("operator", "len", [self])
+        if type(length) is not int:
+            raise TypeError(f"len() of {self!r} is not an integer")
+        return length
+
+    def __repr__(self) -> str:
+        return f"<a {self._name} of the submission>"
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise LearnerError(
+            "TypeError",
+            f"expected a plain value (number, tensor, array, list), got an object of type {self._name}",
+            "",
+        )
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
+
+
+def _forward(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: Remote, *operands: object) -> Any:
+        order = [*operands, self] if reflected else [self, *operands]
+        return self._endpoint.request("operator", operation, order)
+
+    return method
+
+
+for _name in ("neg", "pos", "abs", "invert", "getitem", "setitem", "delitem", "contains"):
+    setattr(Remote, f"__{_name}__", _forward(_name))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift", "xor"):
+    setattr(Remote, f"__{_name}__", _forward(_name))
+    setattr(Remote, f"__r{_name}__", _forward(_name, reflected=True))
+for _name in ("and", "or"):
+    setattr(Remote, f"__{_name}__", _forward(f"{_name}_"))
+    setattr(Remote, f"__r{_name}__", _forward(f"{_name}_", reflected=True))
+
+
+class Submission:
+    """The names the learner's notebook defines: `submission.softmax(x, dim=-1)`."""
+
+    __slots__ = ("_endpoint",)
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self._endpoint.request("look_up", name)
+
+    def __repr__(self) -> str:
+        return "<the submission>"
+
+
+def observe(function: Remote, *args: object, **kwargs: object) -> tuple[Any, list[Any], dict[str, Any]]:
+    """Calls the learner's function; gives its result and the arguments as the call left them."""
+    result: tuple[Any, list[Any], dict[str, Any]] = function._endpoint.request(
+        "observe", function, list(args), kwargs
+    )
+    return result
+
+
+def measure(function: Remote, *args: object, **kwargs: object) -> tuple[Any, float]:
+    """Calls the learner's function; gives its result and the CPU seconds the learner's process spent."""
+    before = function._endpoint.request("cpu")
+    value = function(*args, **kwargs)
+    return value, float(function._endpoint.request("cpu") - before)
+
+
+def local(namespace: dict[str, Any], *, let_through: tuple[type[BaseException], ...] = ()) -> GraderEndpoint:
+    """An endpoint whose other end is this very process: the learner's kernel, or a solution under test."""
+    host = Host(namespace, capture=False)
+    forth, back = LoopbackLink(), LoopbackLink()
+    grader = GraderEndpoint(forth, let_through=let_through)
+    forth.peer = Endpoint(
+        back, host.operations, stand_in=Callback, locate=host.locate, let_through=let_through
+    )
+    back.peer = grader
+    return grader

@@ -1,0 +1,192 @@
+"""The tests of one notebook, collected once by pytest and run one by one against a submission.
+
+The only module that touches pytest. It decides what a test's outcome is and in what words, not what a score is.
+A test passes only by running to its end; an error, a skip or an exit of any kind never passes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+import pytest
+from _pytest.config import get_config
+from _pytest.runner import runtestprotocol
+
+from autograder.compare import MismatchError
+from autograder.errors import CouldNotRun, CourseError, Crashed, LearnerError, TimeLimit
+from autograder.report import Outcome, TestResult
+from autograder.submission import Submission
+from autograder.testing import Rng
+
+__all__ = ["Planned", "Suite"]
+
+UNWANTED = (
+    "cacheprovider capture debugging doctest faulthandler junitxml logging pastebin setuponly setupplan stepwise "
+    "terminal threadexception unittest unraisableexception warnings"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One test as collected, before any submission is seen."""
+
+    name: str
+    exercise: str
+    visible: bool
+    sentence: str
+
+
+class Suite:
+    """The planned tests of a notebook and the means to run them.
+
+    `files` maps test modules to whether they are visible. `exercises` are the names they may belong to.
+    """
+
+    def __init__(self, files: Mapping[Path, bool], exercises: Iterable[str]) -> None:
+        self._fixtures = _Fixtures()
+        self._items: dict[Planned, pytest.Item] = {}
+        known = set(exercises)
+        for path, visible in files.items():
+            for item in _collect(path, self._fixtures):
+                planned = _planned(item, path, visible, known)
+                self._items[planned] = item
+
+    @property
+    def planned(self) -> tuple[Planned, ...]:
+        """All tests, in the order they are written."""
+        return tuple(self._items)
+
+    def run(self, planned: Planned, submission: Submission, seed: int) -> TestResult:
+        """Runs one test; nothing the learner's code does can make this raise, but CouldNotRun does."""
+        item = self._items[planned]
+        self._fixtures.submission = submission
+        self._fixtures.rng = Rng(seed, f"{planned.exercise}.{planned.name}")
+        self._fixtures.error = None
+        reports = runtestprotocol(item, log=False, nextitem=None)
+        if all(report.passed for report in reports) and len(reports) == 3 and self._fixtures.error is None:
+            return TestResult(planned.name, planned.visible, "passed", planned.sentence)
+        outcome, evidence = _judge(self._fixtures.error, visible=planned.visible)
+        message = f"{planned.sentence}\n{evidence}" if evidence else planned.sentence
+        return TestResult(planned.name, planned.visible, outcome, message)
+
+
+class _Fixtures:
+    """The pytest plugin that gives a test its fixtures and keeps what it raised."""
+
+    def __init__(self) -> None:
+        self.submission: Submission | None = None
+        self.rng: Rng | None = None
+        self.error: BaseException | None = None
+
+    @pytest.fixture(name="submission")
+    def submission_fixture(self) -> Submission | None:
+        return self.submission
+
+    @pytest.fixture(name="rng")
+    def rng_fixture(self) -> Rng | None:
+        return self.rng
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        if call.excinfo is not None and self.error is None:
+            self.error = call.excinfo.value
+        return (yield)
+
+
+def _collect(path: Path, fixtures: _Fixtures) -> list[pytest.Item]:
+    """The items of one module, by a pytest that sees no configuration, plugin or conftest but ours."""
+    arguments = [str(path), "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest", "--assert=plain"]
+    arguments += ["--import-mode=importlib", "-p", "no:cacheprovider", "--strict-markers"]
+    for plugin in UNWANTED:
+        arguments += ["-p", f"no:{plugin}"]
+    with _clean_environment():
+        try:
+            config = get_config(arguments, [fixtures])
+            config = config.pluginmanager.hook.pytest_cmdline_parse(
+                pluginmanager=config.pluginmanager, args=arguments
+            )
+            config._do_configure()
+            session = pytest.Session.from_config(config)
+            config.hook.pytest_sessionstart(session=session)
+            items = list(session.perform_collect())
+        except (pytest.UsageError, pytest.Collector.CollectError) as error:
+            raise CourseError(f"the tests can't be collected: {error}", path=path) from error
+    if session.testsfailed:
+        raise CourseError(f"the tests can't be imported: run `python {path.name}` to see why", path=path)
+    return items
+
+
+@contextlib.contextmanager
+def _clean_environment() -> Iterator[None]:
+    saved = dict(os.environ)
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    os.environ.pop("PYTEST_PLUGINS", None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def _planned(item: pytest.Item, path: Path, visible: bool, known: set[str]) -> Planned:
+    name = getattr(getattr(item, "cls", None), "__exercise__", None)
+    if name is None:
+        raise CourseError(
+            f'the test `{item.name}` belongs to no exercise: put it in a class with @exercise("...")',
+            path=path,
+        )
+    if name not in known:
+        raise CourseError(f"tests for an exercise `{name}`, which the notebook does not have", path=path)
+    docstring = (getattr(item, "obj").__doc__ or "").strip()
+    if not docstring:
+        raise CourseError(
+            f"the test `{item.name}` needs a docstring: the sentence the learner reads", path=path
+        )
+    return Planned(item.name, name, visible, " ".join(docstring.split("\n\n")[0].split()))
+
+
+def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]:
+    """(outcome, evidence) of a test that did not pass. Evidence of a hidden test holds no value of the test's."""
+    if isinstance(error, CouldNotRun | pytest.skip.Exception) or error is None:
+        return "could_not_run", f"The test could not run: {error or 'no reason was given'}"
+    if isinstance(error, LearnerError):
+        return "failed", _learner_evidence(error, visible=visible)
+    if isinstance(error, TimeLimit):
+        return "failed", "It did not finish within the time limit of this exercise: is there an endless loop?"
+    if isinstance(error, Crashed):
+        return "failed", f"Your code ended the whole Python process ({error})."
+    if isinstance(error, MismatchError):
+        return "failed", error.detail if visible else f"What differs: {error.kind}."
+    if isinstance(error, RuntimeError) and "does not require grad" in str(error):
+        return (
+            "failed",
+            "No gradient arrives: the result is cut off from its inputs (detach, no_grad, item, numpy).",
+        )
+    if isinstance(error, pytest.fail.Exception) and "DID NOT RAISE" in str(error):
+        return (
+            "failed",
+            f"No error was raised, but the contract asks for one ({str(error).removeprefix('DID NOT RAISE ')}).",
+        )
+    if isinstance(error, AssertionError | pytest.fail.Exception):
+        return "failed", str(error) if visible else ""
+    if isinstance(error, Exception):
+        return "failed", f"The result has not the form the contract states ({type(error).__name__})."
+    return "could_not_run", f"The test ended in an unexpected way ({type(error).__name__})."
+
+
+def _learner_evidence(error: LearnerError, *, visible: bool) -> str:
+    if error.kind == "NotDefined":
+        return f"`{error.message}` is not defined: has the cell that defines it been run?"
+    if error.kind == "NotImplementedError":
+        return "This is still to do: your code raises NotImplementedError."
+    text = f": {error.message}" if visible and error.message else ""
+    where = f" ({error.where})" if error.where else ""
+    return f"Your code raised {error.kind}{text}{where}."

@@ -1,0 +1,83 @@
+"""A conversation over a stream socket, with an absolute deadline for each exchange."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from autograder.wire.frames import HEADER, MAX_BLOB, MAX_HEAD, Message, ProtocolError, pack, unpack_head
+
+__all__ = ["Deadline", "Disconnected", "SocketLink"]
+
+
+class Deadline(Exception):
+    """The other end did not answer in time."""
+
+
+class Disconnected(Exception):
+    """The other end is gone."""
+
+
+class SocketLink:
+    """Carries messages over `sock`. `deadline` is a time of `time.monotonic()`, or None for no limit."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.deadline: float | None = None
+
+    def exchange(self, message: Message, serve: Callable[[Message], Message]) -> Message:
+        """Sends a request and serves the other end until its reply comes."""
+        self.send(message)
+        while True:
+            answer = self.receive()
+            if "op" not in answer.head:
+                return answer
+            self.send(serve(answer))
+
+    def send(self, message: Message) -> None:
+        """Sends one message."""
+        data = pack(message)
+        try:
+            self._limit()
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise Deadline from None
+        except OSError:
+            raise Disconnected from None
+
+    def receive(self) -> Message:
+        """The next message; its sizes are checked before anything is read."""
+        head_size, blob_size = HEADER.unpack(self._read(HEADER.size))
+        if head_size > MAX_HEAD or blob_size > MAX_BLOB:
+            raise ProtocolError("a message over the size limit")
+        head = unpack_head(bytes(self._read(head_size)))
+        return Message(head, self._read(blob_size))
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._socket.close()
+
+    def _read(self, count: int) -> bytearray:
+        data = bytearray(count)
+        view = memoryview(data)
+        while view:
+            try:
+                self._limit()
+                got = self._socket.recv_into(view)
+            except TimeoutError:
+                raise Deadline from None
+            except OSError:
+                raise Disconnected from None
+            if got == 0:
+                raise Disconnected
+            view = view[got:]
+        return data
+
+    def _limit(self) -> None:
+        if self.deadline is None:
+            return
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
