@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, cast, get_args
 
 __all__ = [
+    "LOOKS_LIKE",
+    "WHERE",
     "ExerciseResult",
     "Outcome",
     "Report",
@@ -33,6 +35,8 @@ ReportOutcome = Literal["graded", "could_not_run"]
 
 VISIBLE_SHARE = 0.3
 DIGITS = 6
+LOOKS_LIKE = "What it looks like: "
+WHERE = "Where to look: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +231,10 @@ def compose_message(
             observed = "This exercise could not be graded; that is not your fault. It has no tests."
     elif not observed and outcome == "failed":
         failed = sorted((t for t in tests if t.outcome == "failed"), key=lambda t: not t.visible)
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        observed = f"Not yet: {failed[0].sentence}{more}"
-    return "\n\n".join(part.strip() for part in (observed, looks_like, where) if part.strip())
+        more = f" (and {len(failed) - 1} more)." if len(failed) > 1 else "."
+        observed = f"Not yet: {failed[0].sentence.rstrip('.')}{more}"
+    parts = [("", observed), (LOOKS_LIKE, looks_like), (WHERE, where)]
+    return "\n\n".join(f"{label}{text.strip()}" for label, text in parts if text.strip())
 
 
 def _totals(exercises: Iterable[ExerciseResult]) -> tuple[float, float]:
@@ -247,17 +252,19 @@ def _public_message(exercise: ExerciseResult) -> str:
 
 
 def _public_tests(tests: Sequence[TestResult]) -> tuple[TestResult, ...]:
-    """A parametrized hidden test's name carries its inputs in brackets: number the runs instead."""
+    """A parametrized hidden test's name carries its inputs in brackets: number the runs instead.
+
+    Of a hidden test's evidence one line stays: the suite writes there what kind of thing differs, no values.
+    """
     runs: Counter[str] = Counter()
     public = []
     for test in tests:
-        if not test.visible:
-            base, bracket, _ = test.name.partition("[")
-            runs[base] += 1
-            test = replace(test, name=f"{base}[{runs[base]}]" if bracket else base, message=test.sentence)
-        elif test.outcome == "could_not_run":
-            test = replace(test, message=test.sentence)
-        public.append(test)
+        kept = test.evidence if test.visible else test.evidence.partition("\n")[0]
+        kept = "" if test.outcome == "could_not_run" else kept
+        base, bracket, _ = test.name.partition("[")
+        runs[base] += 1
+        name = test.name if test.visible or not bracket else f"{base}[{runs[base]}]"
+        public.append(replace(test, name=name, message=f"{test.sentence}\n{kept}".strip()))
     return tuple(public)
 
 

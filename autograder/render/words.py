@@ -1,0 +1,136 @@
+"""The vocabulary of all renderers: result in a word and a symbol, points as a number, tests as promises.
+
+A promise is one test function: the runs of a parametrized test stand together, so that its inputs (which are in
+its name) show nowhere. Words always come with the symbol: colour and shape alone never carry the meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from autograder.render.clean import one_line
+from autograder.report import LOOKS_LIKE, WHERE, ExerciseResult, Report, TestResult
+
+__all__ = [
+    "SYMBOLS",
+    "Promise",
+    "State",
+    "exercise_state",
+    "headline",
+    "paragraphs",
+    "points",
+    "points_of",
+    "promises",
+    "report_state",
+]
+
+State = Literal["passed", "not yet", "error", "to do", "could not run"]
+
+SYMBOLS: dict[State, tuple[str, str]] = {  # (for a display that has them, for plain ASCII)
+    "passed": ("\N{CHECK MARK}", "+"),
+    "not yet": ("\N{WHITE CIRCLE}", "o"),
+    "error": ("!", "!"),
+    "to do": ("\N{HORIZONTAL ELLIPSIS}", "."),
+    "could not run": ("?", "?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The runs of one test function, as the learner sees them."""
+
+    name: str
+    visible: bool
+    state: State
+    sentence: str
+    evidence: str
+    passed: int
+    runs: int
+
+
+def promises(exercise: ExerciseResult) -> tuple[Promise, ...]:
+    """One promise per test function, the visible ones first."""
+    groups: dict[tuple[str, bool], list[TestResult]] = {}
+    for test in exercise.ordered_tests:
+        groups.setdefault((test.name.partition("[")[0], test.visible), []).append(test)
+    return tuple(_promise(name, runs) for (name, _), runs in groups.items())
+
+
+def exercise_state(exercise: ExerciseResult) -> State:
+    """The exercise in one word; `to do` when nothing has been tried yet."""
+    if exercise.outcome != "failed":
+        return "passed" if exercise.outcome == "passed" else "could not run"
+    states = {_state(test) for test in exercise.tests}
+    if "passed" in states or "not yet" in states:
+        return "not yet"
+    return "error" if "error" in states else "to do"
+
+
+def report_state(report: Report) -> State:
+    """The notebook in one word."""
+    if report.outcome == "could_not_run":
+        return "could not run"
+    states = {exercise_state(e) for e in report.exercises if not e.bonus}
+    if len(states) == 1:
+        return states.pop()
+    return "not yet" if states else "passed"
+
+
+def points(value: float) -> str:
+    """At most two digits after the point, never rounded up to a score that was not reached.
+
+    >>> points(3.0), points(2.1), points(2.999)
+    ('3', '2.1', '2.99')
+    """
+    return f"{math.floor(value * 100 + 1e-4) / 100:.2f}".rstrip("0").rstrip(".")
+
+
+def points_of(exercise: ExerciseResult) -> str:
+    """`2.1 of 3 points`, `2.1 of 3 bonus points`."""
+    bonus = "bonus " if exercise.bonus else ""
+    plural = "point" if exercise.max_score == 1 else "points"
+    return f"{points(exercise.score)} of {points(exercise.max_score)} {bonus}{plural}"
+
+
+def headline(report: Report) -> str:
+    """`31.5 of 40 points (2 of them bonus), 7 of 9 exercises passed`."""
+    bonus = math.fsum(e.score for e in report.exercises if e.bonus)
+    extra = f" ({points(bonus)} of them bonus)" if bonus else ""
+    core = [e for e in report.exercises if not e.bonus]
+    passed = sum(e.outcome == "passed" for e in core)
+    plural = "exercise" if len(core) == 1 else "exercises"
+    total = f"{points(report.score)} of {points(report.max_score)} points{extra}"
+    return f"{total}, {passed} of {len(core)} {plural} passed"
+
+
+def paragraphs(message: str) -> list[tuple[str, str]]:
+    """The message's parts as (label, text); the label of what we observed is ''."""
+    found = []
+    for part in message.split("\n\n"):
+        label = next((label for label in (LOOKS_LIKE, WHERE) if part.startswith(label)), "")
+        text = one_line(part.removeprefix(label), limit=600)
+        if text:
+            found.append((label.rstrip(": "), text))
+    return found
+
+
+def _promise(name: str, runs: Sequence[TestResult]) -> Promise:
+    open_runs = [test for test in runs if test.outcome != "passed"]
+    shown = open_runs[0] if open_runs else runs[0]
+    passed = len(runs) - len(open_runs)
+    evidence = shown.evidence if open_runs else ""
+    return Promise(name, shown.visible, _state(shown), shown.sentence, evidence, passed, len(runs))
+
+
+def _state(test: TestResult) -> State:
+    """`error` and `to do` are read off the evidence: how the learner's code ended a failed test."""
+    if test.outcome != "failed":
+        return "passed" if test.outcome == "passed" else "could not run"
+    first = test.evidence.partition("\n")[0]
+    if first.startswith("This is still to do") or "` is not defined: " in first[:200]:
+        return "to do"
+    ended = ("Your code raised", "Your code ended", "It did not finish")
+    return "error" if first.startswith(ended) else "not yet"
