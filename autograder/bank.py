@@ -3,8 +3,8 @@
     @wrong("attention", "Your weights are nearly one-hot: the scores are not divided by sqrt(d_k).")
     def scores_not_scaled(q, k, v, mask=None): ...
 
-One variant is one decorated function or class. `Variant.source` is its text under the exercise's name, ready to
-stand in the answer cell. This module does not run variants; `autograder.verify` does.
+One variant is one decorated function or class. `Variant.source` is its text under the exercise's name,
+ready to stand in the answer cell. This module does not run variants; `autograder.verify` does.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def load_bank(path: Path) -> tuple[Variant, ...]:
     if not path.exists():
         return ()
     spec = importlib.util.spec_from_file_location(f"autograder_bank_{path.parent.name}_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -1,7 +1,9 @@
-"""`close`: type, shape, dtype and finiteness first, then values; and it says what was expected, what came, where.
+"""`close`: type, shape, dtype and finiteness first, then values; and it says what was expected, what
+came, where.
 
-numpy's and torch's own comparisons accept a scalar for a matrix, broadcast, or take float32 for float64. This one
-does not. It judges values only: a `Remote` (an object of the learner's process) is never close to anything.
+numpy's and torch's own comparisons accept a scalar for a matrix, broadcast, or take float32 for float64.
+This one does not. It judges values only: a `Remote` (an object of the learner's process) is never close
+to anything.
 """
 
 from __future__ import annotations
@@ -47,9 +49,10 @@ def close(
 ) -> None:
     """Raises MismatchError unless `got` equals `want` in type, shape, dtype, finiteness and values.
 
-    Where a tensor is wanted a tensor must come, of the same dtype; where an array is wanted an array or a list
-    of that shape; where a Python number is wanted a number or a 0-d array or tensor. Containers are compared part
-    by part, a tuple may come as a list. `finite=False` lets NaN and infinities be equal to themselves.
+    Where a tensor is wanted a tensor must come, of the same dtype; where an array is wanted an array or a
+    list of that shape; where a Python number is wanted a number or a 0-d array or tensor. Containers are
+    compared part by part, a tuple may come as a list. `finite=False` lets NaN and infinities be equal to
+    themselves.
     """
     if isinstance(want, Mapping):
         _close_mapping(got, want, rtol=rtol, atol=atol, what=what, finite=finite)
@@ -206,7 +209,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_numeric_list(value: Any) -> bool:
-    """A list or tuple that holds nothing but numbers (lists of lists of numbers are compared part by part)."""
+    """A list or tuple that holds nothing but numbers (lists of lists of numbers are compared part by
+    part)."""
     return (
         len(value) > 0
         and isinstance(value, list)

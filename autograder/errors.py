@@ -1,7 +1,8 @@
 """Every exception of the package: whose mistake it is decides how it is shown.
 
-The author's and the user's mistakes are CourseError, ours and the machine's are CouldNotRun. What a learner's code
-does while a test calls it arrives as one of the last three, and becomes a failed test in a report.
+The author's and the user's mistakes are CourseError, ours and the machine's are CouldNotRun. What a
+learner's code does while a test calls it arrives as one of the last three, and becomes a failed test in a
+report.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ class LearnerError(Exception):
         return self.message
 
 
-class Crashed(Exception):
-    """The learner's process ended while a test needed it."""
+class Crashed(BaseException):
+    """The learner's process ended while a test needed it. Like an interrupt, no test may swallow it."""
 
 
-class TimeLimit(Exception):
-    """The learner's code did not finish in its time."""
+class TimeLimit(BaseException):
+    """The learner's code did not finish in its time. Like an interrupt, no test may swallow it."""

@@ -1,8 +1,9 @@
-"""From a submitted notebook to a report: `grade(notebook, assignment) -> Report`, without database or nbgrader.
+"""From a submitted notebook to a report: `grade(notebook, assignment) -> Report`, without database or
+nbgrader.
 
-`Grader` keeps the warm processes of a batch and grades many notebooks at once. What is graded is fixed before the
-submission is loaded: the planned tests, the points (from the released notebook), the seed. Every planned test needs
-an explicit pass; what has no result could not run.
+`Grader` keeps the warm processes of a batch and grades many notebooks at once. What is graded is fixed
+before the submission is loaded: the planned tests, the points (from the released notebook), the seed.
+Every planned test needs an explicit pass; what has no result could not run.
 """
 
 from __future__ import annotations
@@ -260,7 +261,8 @@ class _Order:
 
 
 def _refusal(exercise: Exercise, cells: Sequence[CodeCell]) -> str:
-    """Why the exercise's code is not accepted, or ''. Looks at its answer cell and the cells the learner added."""
+    """Why the exercise's code is not accepted, or ''. Looks at its answer cell and the cells the learner
+    added."""
     if not exercise.forbid:
         return ""
     own = [c for c in cells if c.exercise == exercise.name or c.role == "extra"]

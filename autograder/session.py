@@ -1,7 +1,8 @@
 """Learner processes, seen from the grader: `Box` is the warm one, `Session` is one submission's.
 
-A session runs the learner's cells in a fresh child of the box and gives tests a `Submission`. When the child dies
-or runs out of time it is replaced by another and the cells run again. Deadlines are kept here; the walls are not.
+A session runs the learner's cells in a fresh child of the box and gives tests a `Submission`. When the
+child dies or runs out of time it is replaced by another and the cells run again. Deadlines are kept here;
+the walls are not.
 """
 
 from __future__ import annotations
@@ -29,11 +30,17 @@ CELLS_SECONDS = 60.0  # for all cells of a notebook
 START_SECONDS = 120.0
 MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
 PACKAGE = Path(__file__).resolve().parent
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from autograder.sandbox import zygote; zygote.main(int(sys.argv[2]))"
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from autograder.sandbox import zygote
+zygote.main(int(sys.argv[2]))
+"""
 
 
 class Box:
-    """The warm process on the learner's side. `spawn` works in any process forked from the one that started it."""
+    """The warm process on the learner's side. `spawn` works in any process forked from the one that
+    started it."""
 
     def __init__(self, *, level: str) -> None:
         self.level = level
@@ -165,7 +172,7 @@ class _SessionEndpoint(GraderEndpoint):
 
     def __init__(self, stream: socket.socket, control: socket.socket) -> None:
         self.link = SocketLink(stream)
-        self.dead: Exception | None = None
+        self.dead: TimeLimit | Crashed | None = None
         self._control = control
         super().__init__(self.link)
 

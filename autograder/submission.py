@@ -1,13 +1,13 @@
 """`submission`: the only door from a test to the learner's code.
 
-Whatever a test does with it (call, read an attribute, calculate) happens in the learner's process, and what comes
-back is either plain data, built anew on this side, or a `Remote`, which answers no comparison. The same proxy
-speaks over a socket to the sandbox (`autograder.session`) or in process to the learner's own kernel (`local`).
+Whatever a test does with it (call, read an attribute, calculate) happens in the learner's process, and
+what comes back is either plain data, built anew on this side, or a `Remote`, which answers no comparison.
+The same proxy speaks over a socket to the sandbox (`autograder.session`) or in process to the learner's
+own kernel (`local`).
 """
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -19,11 +19,12 @@ __all__ = ["GraderEndpoint", "Remote", "Submission", "local", "observe"]
 
 # The learner's errors a test can catch by their builtin type; anything else arrives as a plain LearnerError.
 CATCHABLE: dict[str, type[Exception]] = {
-    name: getattr(builtins, name)
-    for name in (
-        "ArithmeticError AttributeError ImportError IndexError KeyError LookupError MemoryError NameError "
-        "NotImplementedError OSError OverflowError RecursionError RuntimeError TypeError ValueError ZeroDivisionError"
-    ).split()
+    kind.__name__: kind
+    for kind in (
+        *(ArithmeticError, AttributeError, ImportError, IndexError, KeyError, LookupError, MemoryError),
+        *(NameError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError, TypeError),
+        *(ValueError, ZeroDivisionError),
+    )
 }
 
 
@@ -54,7 +55,9 @@ def _call_back(function: Callable[..., object], args: list[object], kwargs: dict
 def learner_error(error: PeerError) -> LearnerError:
     """The exception a test sees: a LearnerError that is also the nearest builtin type of CATCHABLE."""
     base = next((CATCHABLE[name] for name in error.bases if name in CATCHABLE), None)
-    kind = LearnerError if base is None else type(base.__name__, (LearnerError, base), {})
+    kind: type[LearnerError] = LearnerError
+    if base is not None:
+        kind = type(base.__name__, (LearnerError, base), {})
     return kind(error.kind, error.message, error.where)
 
 
@@ -98,7 +101,7 @@ class Remote(StandIn):
             "",
         )
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
 
 

@@ -1,17 +1,17 @@
 """The tests of one notebook, collected once by pytest and run one by one against a submission.
 
-The only module that touches pytest. It decides what a test's outcome is and in what words, not what a score is.
-A test passes only by running to its end; an error, a skip or an exit of any kind never passes.
+The only module that touches pytest. It decides what a test's outcome is and in what words, not what a
+score is. A test passes only by running to its end; an error, a skip or an exit of any kind never passes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
 
 import pytest
 from _pytest.config import get_config
@@ -26,9 +26,10 @@ from autograder.testing import Rng
 __all__ = ["Planned", "Suite"]
 
 UNWANTED = (
-    "cacheprovider capture debugging doctest faulthandler junitxml logging pastebin setuponly setupplan stepwise "
-    "terminal threadexception unittest unraisableexception warnings"
-).split()
+    *("cacheprovider", "capture", "debugging", "doctest", "faulthandler", "junitxml", "logging", "pastebin"),
+    *("setuponly", "setupplan", "stepwise", "terminal", "threadexception", "unittest"),
+    *("unraisableexception", "warnings"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,18 @@ class _Fixtures:
 
 def _collect(path: Path, fixtures: _Fixtures) -> list[pytest.Item]:
     """The items of one module, by a pytest that sees no configuration, plugin or conftest but ours."""
-    arguments = [str(path), "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest", "--assert=plain"]
+    path = path.resolve()
+    for name in [n for n, m in sys.modules.items() if getattr(m, "__file__", None) == str(path)]:
+        del sys.modules[name]  # the file may have changed since
+    # The root folder is the disk's, so that a module's name says its whole path and no two are the same.
+    arguments = [str(path), "-c", os.devnull, "--rootdir", path.anchor, "--noconftest", "--assert=plain"]
     arguments += ["--import-mode=importlib", "-p", "no:cacheprovider", "--strict-markers"]
     for plugin in UNWANTED:
         arguments += ["-p", f"no:{plugin}"]
     with _clean_environment():
         try:
-            config = get_config(arguments, [fixtures])
+            config = get_config(arguments)
+            config.pluginmanager.register(fixtures)
             config = config.pluginmanager.hook.pytest_cmdline_parse(
                 pluginmanager=config.pluginmanager, args=arguments
             )
@@ -145,7 +151,7 @@ def _planned(item: pytest.Item, path: Path, visible: bool, known: set[str]) -> P
         )
     if name not in known:
         raise CourseError(f"tests for an exercise `{name}`, which the notebook does not have", path=path)
-    docstring = (getattr(item, "obj").__doc__ or "").strip()
+    docstring = (getattr(item, "function", item).__doc__ or "").strip()
     if not docstring:
         raise CourseError(
             f"the test `{item.name}` needs a docstring: the sentence the learner reads", path=path
@@ -154,7 +160,8 @@ def _planned(item: pytest.Item, path: Path, visible: bool, known: set[str]) -> P
 
 
 def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]:
-    """(outcome, evidence) of a test that did not pass. Evidence of a hidden test holds no value of the test's."""
+    """(outcome, evidence) of a test that did not pass. Evidence of a hidden test holds no value of the
+    test's."""
     if isinstance(error, CouldNotRun | pytest.skip.Exception) or error is None:
         return "could_not_run", f"The test could not run: {error or 'no reason was given'}"
     if isinstance(error, LearnerError):
@@ -171,10 +178,8 @@ def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]
             "No gradient arrives: the result is cut off from its inputs (detach, no_grad, item, numpy).",
         )
     if isinstance(error, pytest.fail.Exception) and "DID NOT RAISE" in str(error):
-        return (
-            "failed",
-            f"No error was raised, but the contract asks for one ({str(error).removeprefix('DID NOT RAISE ')}).",
-        )
+        wanted = str(error).removeprefix("DID NOT RAISE ")
+        return "failed", f"No error was raised, but the contract asks for one ({wanted})."
     if isinstance(error, AssertionError | pytest.fail.Exception):
         return "failed", str(error) if visible else ""
     if isinstance(error, Exception):

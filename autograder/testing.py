@@ -1,7 +1,7 @@
 """What a test module imports: `exercise`, `close`, `pure`, `cpu_seconds`, and `Rng` for random inputs.
 
-A test is an ordinary pytest method of a class marked with `@exercise("softmax")`; its docstring is the sentence
-the learner reads when it fails. `submission` and `rng` are its fixtures.
+A test is an ordinary pytest method of a class marked with `@exercise("softmax")`; its docstring is the
+sentence the learner reads when it fails. `submission` and `rng` are its fixtures.
 """
 
 from __future__ import annotations

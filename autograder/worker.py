@@ -2,9 +2,10 @@
 
     python -m autograder.worker FD
 
-It reads one JSON object per line from the socket FD (a job) and writes one per line (a result). The child of a job
-runs the notebook's planned tests against a `Session`; the parent only hands out work and collects results. A child
-that ends without a result could not run: never a zero, never a pass. Scores are made elsewhere (`grader`).
+It reads one JSON object per line from the socket FD (a job) and writes one per line (a result). The child
+of a job runs the notebook's planned tests against a `Session`; the parent only hands out work and
+collects results. A child that ends without a result could not run: never a zero, never a pass. Scores are
+made elsewhere (`grader`).
 """
 
 from __future__ import annotations
@@ -66,13 +67,13 @@ class Worker:
         warm_up()
         self._box.wait()
         while True:
-            readable, _, _ = select.select([self._connection, *self._running], [], [], 1.0)
-            for ready in readable:
-                if ready is self._connection:
-                    if not self._receive():
-                        return self._stop()
-                else:
+            sources = [self._connection.fileno(), *self._running]
+            for ready in select.select(sources, [], [], 1.0)[0]:
+                if ready in self._running:
                     self._collect(ready)
+                elif not self._receive():
+                    self._stop()
+                    return
             self._end_overdue()
             while self._waiting and len(self._running) < self._jobs:
                 self._start(self._waiting.popleft())
@@ -90,7 +91,8 @@ class Worker:
             suite = self._suite(job.order)
             self._box.warm(job.order["warm"])
         except CourseError as error:
-            return self._answer(job, {"error": str(error)})
+            self._answer(job, {"error": str(error)})
+            return
         except CouldNotRun:
             self._restart_box()
         job.tries += 1
@@ -123,11 +125,10 @@ class Worker:
         os.close(reader)
         del self._running[reader]
         os.waitpid(job.child, 0)
-        with contextlib.suppress(ValueError):
-            return self._answer(job, json.loads(job.output))
-        if job.tries < MAX_TRIES:
+        if job.output:
+            self._answer(job, json.loads(job.output))
+        elif job.tries < MAX_TRIES:
             self._restart_box()
-            job.output.clear()
             self._waiting.appendleft(job)
         else:
             self._answer(job, {"error": "the process that runs the tests ended without a result"})
@@ -192,7 +193,7 @@ def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
 def _run_test(
     suite: Suite, planned: Planned, session: Session, budget: dict[str, float], seed: int
 ) -> TestResult:
-    """One test, within half of what is left of its exercise's time, so that one slow test leaves some to others."""
+    """One test, within half of what is left of its exercise's time: a slow test leaves some to the others."""
     started = time.monotonic()
     left = budget[planned.exercise]
     deadline = started + min(left, max(left / 2, 1.0))

@@ -89,7 +89,9 @@ class Value:
 
 Pair = collections.namedtuple("Pair", "a b")
 def pair(): return Pair(1, 2.5)
-def shape_of(x): return x.shape, x.stride() if hasattr(x, "stride") else x.strides, getattr(x, "flags", None) is None or x.flags.writeable
+def shape_of(x):
+    strides = x.stride() if hasattr(x, "stride") else x.strides
+    return x.shape, strides, not hasattr(x, "flags") or x.flags.writeable
 """
 
 
@@ -164,7 +166,12 @@ def test_gradients_cross(submission: Submission) -> None:
 
 def test_callbacks_and_gradients_through_them(submission: Submission) -> None:
     calls = []
-    assert submission.apply(lambda v: calls.append(v) or v + 1, 0, times=3) == 3
+
+    def add_one(v: int) -> int:
+        calls.append(v)
+        return v + 1
+
+    assert submission.apply(add_one, 0, times=3) == 3
     assert calls == [0, 1, 2]
     close(
         submission.descend(lambda x: ((x - 3) ** 2).sum(), torch.zeros(2)), torch.full((2,), 3.0), atol=1e-3
@@ -221,9 +228,9 @@ def test_errors_arrive_as_their_builtin_type(submission: Submission) -> None:
     assert isinstance(caught.value, LearnerError)
     with pytest.raises(LookupError):
         submission.fail("index")
-    with pytest.raises(LearnerError) as caught:
+    with pytest.raises(LearnerError) as undefined:
         submission.no_such_name()
-    assert caught.value.kind == "NotDefined"
+    assert undefined.value.kind == "NotDefined"
     with pytest.raises(IndexError):
         submission.softmax(torch.ones(2), dim=7).sum()
 

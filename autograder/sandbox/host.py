@@ -129,8 +129,7 @@ class Host:
 
     def get(self, target: object, name: str) -> object:
         with self._quiet():
-            value = getattr(target, name)
-        return value
+            return getattr(target, name)
 
     def call(self, target: Callable[..., object], args: list[object], kwargs: dict[str, object]) -> object:
         with self._quiet():
@@ -164,7 +163,8 @@ class Host:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in self._labels]
         if not frames:
             return ""
-        return f"{self._labels[frames[-1].filename]}, line {frames[-1].lineno}: {(frames[-1].line or '').strip()}"
+        last = frames[-1]
+        return f"{self._labels[last.filename]}, line {last.lineno}: {(last.line or '').strip()}"
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -18,7 +18,8 @@ __all__ = ["settle", "warm"]
 
 
 def warm(modules: Iterable[str]) -> None:
-    """Imports modules and runs their slow first steps; a module that is not installed is left to the learner's cell."""
+    """Imports modules and runs their slow first steps; a module that is not installed is left to the
+    learner's cell."""
     layer = torch.nn.Linear(4, 4)
     layer(torch.ones(2, 4)).square().mean().backward()
     torch.softmax(torch.ones(2, 2), -1)

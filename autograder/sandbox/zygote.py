@@ -1,10 +1,12 @@
-"""The learner's side of the grader: started once per batch, imports torch, then forks one child per submission.
+"""The learner's side of the grader: started once per batch, imports torch, then forks one child per
+submission.
 
     python -I -m ... FD      (the command line is built by `autograder.session`)
 
-On the descriptor FD (SEQPACKET) come JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the latter with
-two descriptors: the stream socket of the conversation and a control socket. Closing the control socket ends the
-child and all it started; before it ends itself, the child's guard writes one report on it.
+On the descriptor FD (SEQPACKET) come JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the
+latter with two descriptors: the stream socket of the conversation and a control socket. Closing the
+control socket ends the child and all it started; before it ends itself, the child's guard writes one
+report on it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -190,7 +190,7 @@ class Decoder:
         (number,) = _fields(parts, int)
         return self._own(number)
 
-    _by_tag: dict[str, Callable[[Decoder, list[Node], int], Any]] = {
+    _by_tag: ClassVar[dict[str, Callable[[Decoder, list[Node], int], Any]]] = {
         "I": _int,
         "f": _float,
         "c": _complex,

@@ -1,15 +1,16 @@
 """Values to plain data.
 
-The sender turns a value into a *node*: numbers, strings, booleans and None stand for themselves, everything
-else is a list that starts with a tag (`["t", ...]` a tuple, `["T", ...]` a tensor whose bytes lie in the blob).
-What has no plain form becomes a *handle*: a number by which the receiver can refer to it.
+The sender turns a value into a *node*: numbers, strings, booleans and None stand for themselves,
+everything else is a list that starts with a tag (`["t", ...]` a tuple, `["T", ...]` a tensor whose bytes
+lie in the blob). What has no plain form becomes a *handle*: a number by which the receiver can refer to
+it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ class Encoder:
             raise TooLargeError(f"a value of over {MAX_BLOB // 2**20} MB is too large to send")
         self.blob += data
 
-    _by_type: dict[type, Callable[[Encoder, Any, int], Node]] = {
+    _by_type: ClassVar[dict[type, Callable[[Encoder, Any, int], Node]]] = {
         int: _int,
         float: _float,
         complex: lambda self, v, _d: ["c", self._float(v.real, 0), self._float(v.imag, 0)],

@@ -1,11 +1,11 @@
 """One end of a conversation between a test and the learner's code. Both ends are the same class.
 
-An end sends a *request* (an operation and its arguments) and, until the reply comes, serves the requests of the
-other end: so a test can hand a function to the learner's code and be called back. Objects without a plain form
-stay where they are; the other end holds a `StandIn`.
+An end sends a *request* (an operation and its arguments) and, until the reply comes, serves the requests
+of the other end: so a test can hand a function to the learner's code and be called back. Objects without
+a plain form stay where they are; the other end holds a `StandIn`.
 
-Autograd crosses, first order: tensors that require gradients arrive as leaves; the results come back joined to
-the caller's graph by a function whose backward asks the other end for the gradients.
+Autograd crosses, first order: tensors that require gradients arrive as leaves; the results come back
+joined to the caller's graph by a function whose backward asks the other end for the gradients.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class StandIn:
     """Stands for an object of the other end. The two ends subclass it to say what may be done with it."""
 
     __slots__ = ("__weakref__", "_endpoint", "_name", "_number")
+    _endpoint: Endpoint
+    _name: str
+    _number: int
 
     def __init__(self, endpoint: Endpoint, number: int, name: str) -> None:
         object.__setattr__(self, "_endpoint", endpoint)
@@ -98,7 +101,8 @@ class Endpoint:
         self._failed_callback: BaseException | None = None
 
     def request(self, operation: str, *arguments: object) -> Any:
-        """Asks the other end; raises PeerError if its operation raised, ProtocolError if it talks nonsense."""
+        """Asks the other end; raises PeerError if its operation raised, ProtocolError if it talks
+        nonsense."""
         inputs: list[torch.Tensor] = []
 
         def place(tensor: torch.Tensor) -> int | None:
@@ -182,7 +186,9 @@ class Endpoint:
             dummy = torch.zeros(
                 (), requires_grad=True
             )  # parameters of the other end may be all that needs grads
-            joined: torch.Tensor = _Joined.apply(token, place, [tensor.detach()], dummy, *inputs)
+            joined: torch.Tensor = _Joined.apply(  # type: ignore[no-untyped-call]
+                token, place, [tensor.detach()], dummy, *inputs
+            )
             return joined
 
         return self._decode([head["ok"]], reply.blob, join)[0]
@@ -218,7 +224,7 @@ class Endpoint:
                 raise ProtocolError("a list of numbers was expected")
             for number in numbers:
                 if type(number) is int:
-                    table.pop(number, None)  # type: ignore[attr-defined]
+                    table.pop(number, None)
 
     def _backward(self, graph: int, place: int, grad: torch.Tensor) -> list[torch.Tensor | None]:
         if type(graph) is not int or type(place) is not int or graph not in self._graphs:
@@ -268,7 +274,7 @@ class _Joined(torch.autograd.Function):
         return out[0].view_as(out[0])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grads = ctx.graph.endpoint.request("backward", ctx.graph.number, ctx.place, grad.detach())
         if type(grads) is not list or len(grads) != len(ctx.looks):
