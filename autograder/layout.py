@@ -14,7 +14,7 @@ from autograder.errors import CourseError
 __all__ = ["CONFIG", "Course", "is_notebook_source"]
 
 CONFIG = "nbgrader_config.py"  # marks the root of a course
-_CELL = re.compile(r"^# ?%%", re.MULTILINE)
+_CELL = re.compile(r"^# ?%%(\s|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Course:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
-        """Return the course around `start` (default: here), else the one this package was checked out with."""
+        """Return the course around `start` (default: here), else the one this package stands in."""
         start = (start or Path.cwd()).resolve()
         own = Path(__file__).resolve().parents[1]
         for folder in (start, *start.parents, own):
