@@ -117,11 +117,17 @@ class Grader:
     ) -> None:
         self.close()
 
-    def submit(self, raw: bytes, assignment: Assignment, *, seed: int | None = None) -> Future[Report]:
-        """Starts grading one notebook; what is wrong with the submission becomes part of its report."""
+    def submit(
+        self, raw: bytes, assignment: Assignment, *, seed: int | None = None, only: str | None = None
+    ) -> Future[Report]:
+        """Starts grading one notebook; what is wrong with the submission becomes part of its report.
+
+        `seed` repeats a recorded run. `only` names one exercise: the report has no other (for authors'
+        proofs).
+        """
         future: Future[Report] = Future()
         try:
-            order = _Order.of(raw, assignment, seed, self.level)
+            order = _Order.of(raw, assignment, seed, self.level, only)
         except UnreadableNotebook as error:
             future.set_result(_unreadable(raw, assignment, str(error), self.level))
             return future
@@ -202,25 +208,27 @@ class _Order:
     repaired: Repaired
     seed: int
     level: str
+    exercises: tuple[Exercise, ...]
 
     @classmethod
-    def of(cls, raw: bytes, assignment: Assignment, seed: int | None, level: str) -> _Order:
+    def of(cls, raw: bytes, assignment: Assignment, seed: int | None, level: str, only: str | None) -> _Order:
         repaired = repair(raw, assignment.released)
         code = json.dumps([c.source for c in repaired.cells])
         if seed is None:  # other inputs for other code, the same for the same code
             seed = int(_digest(code.encode(), assignment.tests_hash.encode())[:12], 16)
-        return cls(assignment, repaired, seed, level)
+        exercises = tuple(e for e in assignment.released.exercises if only in (None, e.name))
+        return cls(assignment, repaired, seed, level, exercises)
 
     def job(self) -> dict[str, Any]:
-        exercises = self.assignment.released.exercises
         return {
             "files": self.assignment.files,
             "tests_hash": self.assignment.tests_hash,
             "warm": self.assignment.warm,
             "folder": self.assignment.folder,
             "cells": [(c.label, c.source) for c in self.repaired.cells],
-            "limits": {e.name: e.limit for e in exercises},
-            "refused": {e.name: reason for e in exercises if (reason := _refusal(e, self.repaired.cells))},
+            "limits": {e.name: e.limit for e in self.assignment.released.exercises},
+            "only": [e.name for e in self.exercises],
+            "refused": {e.name: why for e in self.exercises if (why := _refusal(e, self.repaired.cells))},
             "seed": self.seed,
         }
 
@@ -231,7 +239,7 @@ class _Order:
         return Report.of(
             self.assignment.released.section,
             self.assignment.released.name,
-            exercises=[self._result(e, answer) for e in self.assignment.released.exercises],
+            exercises=[self._result(e, answer) for e in self.exercises],
             sandbox=self.level,
             seed=self.seed,
             verdict_id=_verdict_id(self.assignment, self.repaired.cells, self.seed, self.level),

@@ -1,0 +1,1 @@
+"""One module per command; `autograder.cli` registers them."""

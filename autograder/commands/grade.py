@@ -1,0 +1,135 @@
+"""`autograder grade`: the official verdict on notebooks anywhere on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autograder.errors import CouldNotRun, CourseError
+
+if TYPE_CHECKING:
+    from autograder.grader import Assignment
+    from autograder.layout import Course
+    from autograder.report import Report
+
+__all__ = ["grade"]
+
+
+def grade(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Notebooks, or folders to search for them.", metavar="PATH...")
+    ],
+    as_: Annotated[
+        str,
+        typer.Option(
+            "--as", help="Which notebook they are, if that can't be told.", metavar="SECTION/NOTEBOOK"
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page per notebook into this folder.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0)] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1)
+    ] = None,
+) -> None:
+    """Grade notebooks in isolation: what is right, what is not yet, and why.
+
+    Example: autograder grade work/05_transformers/attention.ipynb --html reports
+    """
+    from autograder.identify import find_notebooks
+    from autograder.layout import Course
+
+    try:
+        files = find_notebooks(paths)
+    except CourseError as error:
+        raise typer.BadParameter(str(error)) from None
+    if html is not None:
+        _make_folder(html)
+    chosen, problems = _assignments(files, as_, Course.find())
+    reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
+    problems.update(stopped)
+    _show(reports, problems, as_json=as_json)
+    if html is not None:
+        _write_pages(html, reports)
+    raise typer.Exit(1 if problems or any(r.outcome == "could_not_run" for r in reports.values()) else 0)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(f"the pages can't be written here: {error.strerror}", path=folder) from None
+
+
+def _assignments(
+    files: list[Path], name: str, course: Course
+) -> tuple[dict[Path, tuple[bytes, Assignment]], dict[Path, str]]:
+    """What each file is, and one sentence for each that can't be graded; those don't stop the others."""
+    from autograder.grader import Assignment
+    from autograder.identify import identify
+
+    known: dict[tuple[str, str], Assignment] = {}
+    chosen: dict[Path, tuple[bytes, Assignment]] = {}
+    problems: dict[Path, str] = {}
+    for path in files:
+        try:
+            raw = path.read_bytes()
+            section, _, notebook = name.partition("/")
+            key = (section, notebook) if name else identify(path, raw, course)
+            if key not in known:
+                known[key] = Assignment.load(course, *key)
+            chosen[path] = (raw, known[key])
+        except OSError as error:
+            problems[path] = f"can't be read: {error.strerror}"
+        except CourseError as error:
+            problems[path] = error.message
+    return chosen, problems
+
+
+def _grade_all(
+    chosen: dict[Path, tuple[bytes, Assignment]], *, seed: int | None, jobs: int | None
+) -> tuple[dict[Path, Report], dict[Path, str]]:
+    from autograder.grader import Grader
+    from autograder.render.terminal import batch_progress
+
+    reports: dict[Path, Report] = {}
+    problems: dict[Path, str] = {}
+    with Grader(jobs=jobs) as grader, batch_progress(len(chosen)) as advance:
+        futures = {
+            path: grader.submit(raw, assignment, seed=seed) for path, (raw, assignment) in chosen.items()
+        }
+        for path, future in futures.items():
+            try:
+                reports[path] = future.result()
+            except (CouldNotRun, CourseError) as error:
+                problems[path] = f"could not run: {error}"
+            advance(path.name)
+    return reports, problems
+
+
+def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bool) -> None:
+    from autograder.render.terminal import print_reports
+
+    if as_json:
+        for path, report in reports.items():
+            typer.echo(json.dumps({"path": str(path), **report.to_json()}, ensure_ascii=False))
+    else:
+        print_reports(list(reports.values()), labels=[str(path) for path in reports])
+    for path, problem in problems.items():
+        typer.echo(f"{path}: {problem}", err=True)
+
+
+def _write_pages(folder: Path, reports: dict[Path, Report]) -> None:
+    """A page per notebook and an index, named after where the notebooks lay."""
+    from autograder.render.page import index_page, report_page
+
+    labels = [str(path) for path in reports]
+    links = [f"{label.strip('/').replace('/', '-').removesuffix('.ipynb')}.html" for label in labels]
+    for link, report in zip(links, reports.values(), strict=True):
+        (folder / link).write_text(report_page(report), encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(index_page(list(reports.values()), labels=labels, links=links), encoding="utf-8")
+    typer.echo(f"Pages: {index}", err=True)

@@ -1,0 +1,67 @@
+"""Which released notebook a file is: by the exercises named in it, else by its name.
+
+Works on files as they come: renamed by a browser, without metadata, broken. It does not repair or grade.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autograder.errors import CourseError
+from autograder.layout import Course
+from autograder.notebooks import Released, load_released
+
+__all__ = ["find_notebooks", "identify"]
+
+COPY = re.compile(r"( \(\d+\)|[-_ ]copy\d*|[-_ ]v?\d+)$", re.IGNORECASE)  # "attention (1)", "attention-Copy2"
+HIDDEN_FOLDERS = (".ipynb_checkpoints",)
+GRADE_ID = re.compile(rb'"grade_id":\s*"([A-Za-z0-9_-]+)"')
+CHECKED = re.compile(rb"check\(\s*\\?[\"']([A-Za-z0-9_]+)\\?[\"']")
+
+
+def find_notebooks(paths: Iterable[Path]) -> list[Path]:
+    """The notebook files among `paths`, folders searched through; raises CourseError for what is no
+    notebook."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*.ipynb")) if not set(p.parts) & set(HIDDEN_FOLDERS)]
+            if not inside:
+                raise CourseError("no notebook (*.ipynb) in this folder", path=path)
+            found += inside
+        elif not path.exists():
+            raise CourseError("no such file", path=path)
+        elif path.suffix != ".ipynb":
+            raise CourseError("not a notebook: expected a file *.ipynb or a folder", path=path)
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def identify(path: Path, raw: bytes, course: Course) -> tuple[str, str]:
+    """(section, notebook) of a submitted file; raises CourseError if it is of no notebook of this course."""
+    names = {m.decode() for m in GRADE_ID.findall(raw)} | {m.decode() for m in CHECKED.findall(raw)}
+    stem = COPY.sub("", path.stem)
+    best: tuple[int, bool, bool] = (0, False, False)
+    chosen = None
+    for released in _released(course):
+        shared = len(names & {e.name for e in released.exercises})
+        rank = (shared, released.name == stem, released.section in path.parts)
+        if rank > best:
+            best, chosen = rank, released
+    if chosen is None:
+        known = ", ".join(f"{r.section}/{r.name}" for r in _released(course)) or "none is released yet"
+        raise CourseError(
+            f"not a notebook of this course ({known}); name it with --as SECTION/NOTEBOOK", path=path
+        )
+    return chosen.section, chosen.name
+
+
+def _released(course: Course) -> Iterator[Released]:
+    for section in course.sections():
+        for notebook in course.notebooks(section):
+            path = course.released(section, notebook)
+            if path.exists():
+                yield load_released(path, section)
