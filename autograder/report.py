@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, cast, get_args
 
+from autograder.schema import check_shape
+
 __all__ = [
     "LOOKS_LIKE",
     "WHERE",
@@ -180,7 +182,7 @@ class Report:
     @classmethod
     def from_json(cls, data: object) -> Report:
         """Read what `to_json` wrote. Raises ValueError that says what was expected, what came, and where."""
-        _check(data, _REPORT, "$")
+        check_shape(data, _REPORT)
         fields = dict(cast(dict[str, Any], data))
         fields["exercises"] = tuple(
             ExerciseResult(**{**exercise, "tests": tuple(TestResult(**test) for test in exercise["tests"])})
@@ -221,7 +223,8 @@ def compose_message(
     """Three paragraphs: what we observed, what it looks like, where to look. Empty when all passed.
 
     Without `observed`, the first paragraph is the sentence of the first test that did not pass (one that
-    could not run, then visible ones, then hidden ones) "and N more".
+    could not run, then visible ones, then hidden ones) "and N more"; or, when nothing passed and all visible
+    tests ended in the same line (nothing defined, an error), that line.
     """
     outcome = outcome_of(tests)
     if not observed and outcome == "could_not_run":
@@ -232,9 +235,18 @@ def compose_message(
     elif not observed and outcome == "failed":
         failed = sorted((t for t in tests if t.outcome == "failed"), key=lambda t: not t.visible)
         more = f" (and {len(failed) - 1} more)." if len(failed) > 1 else "."
-        observed = f"Not yet: {failed[0].sentence.rstrip('.')}{more}"
+        first = f"Not yet: {failed[0].sentence.rstrip('.')}{more}"
+        observed = (_same_end(failed) if len(failed) == len(tests) else "") or first
     parts = [("", observed), (LOOKS_LIKE, looks_like), (WHERE, where)]
     return "\n\n".join(f"{label}{text.strip()}" for label, text in parts if text.strip())
+
+
+def _same_end(failed: Sequence[TestResult]) -> str:
+    """The one line of evidence that all visible tests (all tests, when none is visible) share, or ''."""
+    shown = [test for test in failed if test.visible] or failed
+    ends = {test.evidence for test in shown}
+    end = ends.pop() if len(ends) == 1 else ""
+    return "" if "\n" in end else end
 
 
 def _totals(exercises: Iterable[ExerciseResult]) -> tuple[float, float]:
@@ -273,35 +285,6 @@ def _lists(value: object) -> object:
     if isinstance(value, dict):
         return {name: _lists(item) for name, item in value.items()}
     return [_lists(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _check(value: object, schema: object, at: str) -> None:
-    """Raise unless `value` fits: a type, a tuple of allowed words, [item] for a list, or a dict of fields."""
-    if isinstance(schema, dict):
-        _check(value, dict, at)
-        got = cast(dict[object, object], value)
-        for name in schema:
-            if name not in got:
-                raise ValueError(f"Expected the field `{name}`, it is missing - at `{at}`")
-        for name in got:
-            if name not in schema:
-                raise ValueError(f"Expected no field but {', '.join(schema)}; got `{name}` - at `{at}`")
-        for name, wanted in schema.items():
-            _check(got[name], wanted, f"{at}.{name}")
-    elif isinstance(schema, list):
-        _check(value, list, at)
-        for i, item in enumerate(cast(list[object], value)):
-            _check(item, schema[0], f"{at}[{i}]")
-    elif isinstance(schema, tuple):
-        if value not in schema:
-            raise ValueError(f"Expected one of {', '.join(schema)}; got {value!r:.80} - at `{at}`")
-    elif schema is float:
-        if type(value) not in (int, float) or not math.isfinite(cast(float, value)):
-            raise ValueError(f"Expected a finite number, got {value!r:.80} - at `{at}`")
-    elif type(value) is not schema:
-        raise ValueError(
-            f"Expected `{cast(type, schema).__name__}`, got `{type(value).__name__}` - at `{at}`"
-        )
 
 
 _TEST = {"name": str, "visible": bool, "outcome": get_args(Outcome), "message": str}

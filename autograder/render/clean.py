@@ -1,8 +1,8 @@
 """Text of learners made safe to show: it is hostile until it has passed through here.
 
-`clean` removes terminal escapes, control characters and invisible reordering, and bounds the length. `html_text`
-and `html_prose` also escape for HTML, in a way that neither HTML nor MathJax reads anything into. Markdown is
-`cell.comment_markdown`'s business. Nothing here hides bad words or checks spelling.
+`clean` removes terminal escapes, control characters and invisible reordering, and bounds the length.
+`html_text` and `html_prose` also escape for HTML, in a way that neither HTML nor MathJax reads anything into.
+Markdown is `cell.comment_markdown`'s business. Nothing here hides bad words or checks spelling.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The vocabulary of all renderers: result in a word and a symbol, points as a number, tests as promises.
 
-A promise is one test function: the runs of a parametrized test stand together, so that its inputs (which are in
-its name) show nowhere. Words always come with the symbol: colour and shape alone never carry the meaning.
+A promise is one test function: the runs of a parametrized test stand together, so that its inputs (which are
+in its name) show nowhere. Words always come with the symbol: colour or shape alone never carry the meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ __all__ = [
     "Promise",
     "State",
     "exercise_state",
+    "first_words",
     "headline",
+    "kept",
     "paragraphs",
     "points",
     "points_of",
@@ -52,11 +54,12 @@ class Promise:
 
 
 def promises(exercise: ExerciseResult) -> tuple[Promise, ...]:
-    """One promise per test function, the visible ones first."""
+    """One promise per test function, the visible ones first; evidence that is the message is not repeated."""
+    said = exercise.message.partition("\n\n")[0].strip()
     groups: dict[tuple[str, bool], list[TestResult]] = {}
     for test in exercise.ordered_tests:
         groups.setdefault((test.name.partition("[")[0], test.visible), []).append(test)
-    return tuple(_promise(name, runs) for (name, _), runs in groups.items())
+    return tuple(_promise(name, runs, said) for (name, _), runs in groups.items())
 
 
 def exercise_state(exercise: ExerciseResult) -> State:
@@ -95,6 +98,14 @@ def points_of(exercise: ExerciseResult) -> str:
     return f"{points(exercise.score)} of {points(exercise.max_score)} {bonus}{plural}"
 
 
+def kept(exercise: ExerciseResult) -> str:
+    """`4 of 6 promises kept`."""
+    all_of_them = promises(exercise)
+    passed = sum(promise.state == "passed" for promise in all_of_them)
+    plural = "promise" if len(all_of_them) == 1 else "promises"
+    return f"{passed} of {len(all_of_them)} {plural} kept"
+
+
 def headline(report: Report) -> str:
     """`31.5 of 40 points (2 of them bonus), 7 of 9 exercises passed`."""
     bonus = math.fsum(e.score for e in report.exercises if e.bonus)
@@ -117,11 +128,18 @@ def paragraphs(message: str) -> list[tuple[str, str]]:
     return found
 
 
-def _promise(name: str, runs: Sequence[TestResult]) -> Promise:
+def first_words(exercise: ExerciseResult) -> str:
+    """For a table cell: what it looks like, where we know it; else what we observed."""
+    found = paragraphs(exercise.message)
+    named = next((text for label, text in found if label and LOOKS_LIKE.startswith(label)), "")
+    return named or (found[0][1] if found else "")
+
+
+def _promise(name: str, runs: Sequence[TestResult], said: str) -> Promise:
     open_runs = [test for test in runs if test.outcome != "passed"]
     shown = open_runs[0] if open_runs else runs[0]
     passed = len(runs) - len(open_runs)
-    evidence = shown.evidence if open_runs else ""
+    evidence = shown.evidence if open_runs and shown.evidence != said else ""
     return Promise(name, shown.visible, _state(shown), shown.sentence, evidence, passed, len(runs))
 
 
