@@ -32,7 +32,7 @@ def exercise(name: str) -> Callable[[C], C]:
     return mark
 
 
-def pure(function: Remote, *args: object, **kwargs: object) -> Any:
+def pure(function: Callable[..., object], *args: object, **kwargs: object) -> Any:
     """Calls the learner's function, asserts that it changed none of its arguments, and gives the result."""
     value, args_after, kwargs_after = observe(function, *args, **kwargs)
     before = [*enumerate(args), *kwargs.items()]
@@ -50,7 +50,7 @@ def pure(function: Remote, *args: object, **kwargs: object) -> Any:
     return value
 
 
-def cpu_seconds(function: Remote, *args: object, **kwargs: object) -> tuple[Any, float]:
+def cpu_seconds(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[Any, float]:
     """Calls the learner's function; gives its result and the CPU seconds it took. Prefer counted work."""
     return measure(function, *args, **kwargs)
 
