@@ -33,6 +33,7 @@ from autograder.layout import Course
 from autograder.notebooks import Exercise, Released, load_released
 from autograder.repair import CodeCell, Repaired, repair
 from autograder.report import ExerciseResult, Report, TestResult
+from autograder.sandbox.jail.detect import detect
 
 __all__ = ["Assignment", "Grader", "grade"]
 
@@ -101,8 +102,9 @@ class Grader:
     """The warm processes of a batch. Use as a context manager; processes start with the first submission."""
 
     def __init__(self, *, jobs: int | None = None, level: str | None = None) -> None:
-        self.level = level or "none"
+        self.level = level or detect().name
         self._jobs = jobs or len(os.sched_getaffinity(0))
+        self._shown: Path | None = None  # the released files of the one course it grades
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._futures: dict[int, tuple[Future[Report], _Order]] = {}
@@ -125,6 +127,10 @@ class Grader:
         `seed` repeats a recorded run. `only` names one exercise: the report has no other (for authors'
         proofs).
         """
+        release = assignment.course.release
+        if self._shown not in (None, release):
+            raise ValueError(f"a Grader grades one course: expected {self._shown}, got {release}")
+        self._shown = release
         future: Future[Report] = Future()
         try:
             order = _Order.of(raw, assignment, seed, self.level, only)
@@ -169,6 +175,7 @@ class Grader:
             str(theirs.fileno()),
             str(self._jobs),
             self.level,
+            str(self._shown),
         ]
         threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
         self._process = subprocess.Popen(

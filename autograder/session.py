@@ -2,7 +2,7 @@
 
 A session runs the learner's cells in a fresh child of the box and gives tests a `Submission`. When the
 child dies or runs out of time it is replaced by another and the cells run again. Deadlines are kept here;
-the walls are not.
+the walls are built in `sandbox.jail`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.errors import CouldNotRun, Crashed, LearnerError, TimeLimit
-from autograder.sandbox.warm import environment
+from autograder.sandbox.jail import outer, roots
+from autograder.sandbox.jail.level import LEVELS
+from autograder.sandbox.jail.limits import Limits
 from autograder.submission import GraderEndpoint, Submission
 from autograder.wire.frames import ProtocolError
 from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
@@ -28,13 +30,14 @@ __all__ = ["Box", "Session"]
 CELL_SECONDS = 20.0  # for one cell
 CELLS_SECONDS = 60.0  # for all cells of a notebook
 START_SECONDS = 120.0
+REPORT_SECONDS = 10.0
 MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
 PACKAGE = Path(__file__).resolve().parent
 PROGRAM = """
-import sys
+import json, sys
 sys.path.insert(0, sys.argv[1])
 from autograder.sandbox import zygote
-zygote.main(int(sys.argv[2]))
+zygote.main(int(sys.argv[2]), json.loads(sys.argv[3]))
 """
 
 
@@ -42,12 +45,17 @@ class Box:
     """The warm process on the learner's side. `spawn` works in any process forked from the one that
     started it."""
 
-    def __init__(self, *, level: str) -> None:
+    def __init__(self, *, level: str, shown: Sequence[Path] = ()) -> None:
+        """`shown`: folders of released files, which learner code may read."""
         self.level = level
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-I", "-c", PROGRAM, str(PACKAGE.parent), str(theirs.fileno())]
+        program = [sys.executable, "-I", "-c", PROGRAM, str(PACKAGE.parent), str(theirs.fileno())]
         self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=environment(), stdin=subprocess.DEVNULL, cwd="/"
+            behind_walls(program, level, shown),
+            pass_fds=[theirs.fileno()],
+            env=outer.environment(),
+            stdin=subprocess.DEVNULL,
+            cwd="/",
         )
         theirs.close()
         self._orders = ours
@@ -101,17 +109,36 @@ class Box:
             raise CouldNotRun(f"the process for learner code is gone ({error})") from None
 
 
+def behind_walls(program: Sequence[str], level: str, shown: Sequence[Path]) -> list[str]:
+    """The command line of the zygote behind its outer wall, with what it must know of the inner ones."""
+    readable, hidden = roots.readable(shown), [PACKAGE, *(folder.parent for folder in shown)]
+    visible = roots.visible(readable, hidden=hidden, level=LEVELS[level])
+    walls = json.dumps({"level": level, "readable": [str(path) for path in visible]})
+    return outer.command([*program, walls], level=LEVELS[level], readable=readable, hidden=hidden)
+
+
 class Session:
     """One submission's learner process. `errors` maps the label of a cell to what stopped it."""
 
-    def __init__(self, box: Box, cells: Sequence[tuple[str, str]], *, seed: int, folder: Path | None) -> None:
+    def __init__(
+        self,
+        box: Box,
+        cells: Sequence[tuple[str, str]],
+        *,
+        seed: int,
+        folder: Path | None,
+        limits: Limits | None = None,
+    ) -> None:
         self.errors: dict[str, str] = {}
         self.printed = ""
         self.starts = 0
         self._box = box
         self._cells = list(cells)
         self._seed = seed
-        self._options = {"folder": str(folder)} if folder else {}
+        self._options = {
+            "folder": str(folder) if folder else None,
+            "limits": (limits or Limits()).to_dict(),
+        }
         self._fatal: set[str] = set()
         self._endpoint: _SessionEndpoint | None = None
 
@@ -123,6 +150,12 @@ class Session:
         self._endpoint.link.deadline = deadline
         self._endpoint.request("seed", self._seed)
         return Submission(self._endpoint)
+
+    @property
+    def lost(self) -> CouldNotRun | None:
+        """What went wrong on our side, also if a test swallowed it."""
+        dead = self._endpoint and self._endpoint.dead
+        return dead if isinstance(dead, CouldNotRun) else None
 
     def close(self) -> None:
         """Ends the learner's process."""
@@ -172,7 +205,7 @@ class _SessionEndpoint(GraderEndpoint):
 
     def __init__(self, stream: socket.socket, control: socket.socket) -> None:
         self.link = SocketLink(stream)
-        self.dead: TimeLimit | Crashed | None = None
+        self.dead: TimeLimit | Crashed | CouldNotRun | None = None
         self._control = control
         super().__init__(self.link)
 
@@ -184,27 +217,31 @@ class _SessionEndpoint(GraderEndpoint):
         except Deadline:
             self.dead = TimeLimit("the time limit was reached")
         except Disconnected:
-            self.dead = Crashed(self._ending())
+            self.dead = self._ending()
         except ProtocolError as error:
             self.dead = Crashed(f"it answered nonsense: {error}")
         self.hang_up()
         raise self.dead
 
     def hang_up(self) -> None:
-        """Closing the control socket makes the guard end the process and all it started."""
+        """Closing the control socket makes the warden end the process and all it started."""
         self.link.close()
         self._control.close()
 
-    def _ending(self) -> str:
-        """How the process ended, in words, from the guard's report."""
-        self._control.settimeout(2.0)
+    def _ending(self) -> Crashed | CouldNotRun:
+        """How the process ended, from its warden's report. Without one it was not the learner's doing."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)  # a process that only hung up ends now
+        self._control.settimeout(REPORT_SECONDS)
         try:
-            report = json.loads(self._control.recv(10_000) or b"{}")
+            report = json.loads(self._control.recv(10_000))
         except (OSError, ValueError):
-            report = {}
-        status = report.get("status")
-        if report.get("limit"):
-            return f"stopped at the limit of {report['limit']}"
-        if not isinstance(status, int):
-            return "no reason is known"
-        return f"signal {-status}" if status < 0 else f"exit code {status}"
+            return CouldNotRun("the process for learner code vanished")
+        if report["cause"] == "setup":
+            return CouldNotRun(f"the walls around learner code could not be built: {report['message']}")
+        if report["cause"] == "limit":
+            return Crashed(f"stopped at the limit of {report['limit']}")
+        if report["cause"] == "closed":
+            return Crashed("it hung up")
+        status = report["status"]
+        return Crashed(f"signal {-status}" if status < 0 else f"exit code {status}")

@@ -1,6 +1,6 @@
 """The trusted warm process: imports torch and the tests once, then forks one child per submission.
 
-    python -m autograder.worker FD
+    python -m autograder.worker FD JOBS LEVEL FOLDER...
 
 It reads one JSON object per line from the socket FD (a job) and writes one per line (a result). The child
 of a job runs the notebook's planned tests against a `Session`; the parent only hands out work and
@@ -21,6 +21,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import torch
 
 from autograder.errors import CouldNotRun, CourseError, Crashed, TimeLimit
 from autograder.report import TestResult
+from autograder.sandbox.jail.limits import Limits
 from autograder.session import Box, Session
 from autograder.suite import Planned, Suite
 
@@ -52,11 +54,12 @@ class Job:
 class Worker:
     """Hands jobs to children, at most `jobs` at a time."""
 
-    def __init__(self, connection: socket.socket, jobs: int, level: str) -> None:
+    def __init__(self, connection: socket.socket, jobs: int, level: str, shown: Sequence[Path]) -> None:
         self._connection = connection
         self._jobs = jobs
         self._level = level
-        self._box = Box(level=level)
+        self._shown = shown
+        self._box = Box(level=level, shown=shown)
         self._suites: dict[str, Suite | CourseError] = {}
         self._waiting: deque[Job] = deque()
         self._running: dict[int, Job] = {}  # by the pipe their result comes through
@@ -108,7 +111,10 @@ class Worker:
     def _be_child(self, job: Job, suite: Suite, writer: int) -> None:
         try:
             self._connection.close()
-            result = run_job(job.order, suite, self._box)
+            try:
+                result = run_job(job.order, suite, self._box)
+            except CouldNotRun as error:
+                result = {"error": str(error)}
             with os.fdopen(writer, "wb") as pipe:
                 pipe.write(json.dumps(result).encode())
         except BaseException:
@@ -125,13 +131,14 @@ class Worker:
         os.close(reader)
         del self._running[reader]
         os.waitpid(job.child, 0)
-        if job.output:
-            self._answer(job, json.loads(job.output))
-        elif job.tries < MAX_TRIES:
+        silence = {"error": "the process that runs the tests ended without a result"}
+        result = json.loads(job.output) if job.output else silence
+        if "error" in result and job.tries < MAX_TRIES:
+            job.output.clear()
             self._restart_box()
             self._waiting.appendleft(job)
         else:
-            self._answer(job, {"error": "the process that runs the tests ended without a result"})
+            self._answer(job, result)
 
     def _end_overdue(self) -> None:
         for job in self._running.values():
@@ -159,7 +166,7 @@ class Worker:
         if self._box.alive():
             return
         self._box.close()
-        self._box = Box(level=self._level)
+        self._box = Box(level=self._level, shown=self._shown)
         self._box.wait()
 
     def _answer(self, job: Job, result: dict[str, Any]) -> None:
@@ -177,7 +184,10 @@ class Worker:
 def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
     """All planned tests of one submission, in order. Every planned test has a result."""
     folder = Path(order["folder"]) if order["folder"] else None
-    session = Session(box, [tuple(c) for c in order["cells"]], seed=order["seed"] % 2**63, folder=folder)
+    allowed = sum(order["limits"].values())
+    limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=GRACE_SECONDS + 3 * allowed)
+    cells = [tuple(c) for c in order["cells"]]
+    session = Session(box, cells, seed=order["seed"] % 2**63, folder=folder, limits=limits)
     budget = dict(order["limits"])
     results = []
     for planned in suite.planned:
@@ -202,7 +212,10 @@ def _run_test(
     try:
         if left < 0.05:
             raise TimeLimit("used up")
-        return suite.run(planned, session.submission(deadline), seed)
+        result = suite.run(planned, session.submission(deadline), seed)
+        if session.lost:
+            raise session.lost
+        return result
     except (TimeLimit, Crashed) as error:
         reason = (
             "The time limit of this exercise was used up before this test."
@@ -225,10 +238,10 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    """Entry point: `python -m autograder.worker FD JOBS LEVEL`."""
+    """Entry point: `python -m autograder.worker FD JOBS LEVEL FOLDER...` (what learner code may read)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's business; it hangs up
     descriptor, jobs, level = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    Worker(socket.socket(fileno=descriptor), jobs, level).serve()
+    Worker(socket.socket(fileno=descriptor), jobs, level, [Path(p) for p in sys.argv[4:]]).serve()
 
 
 if __name__ == "__main__":

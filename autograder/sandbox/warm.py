@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
 from collections.abc import Iterable
 
 import torch
@@ -37,19 +36,3 @@ def settle() -> None:
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
-
-
-def environment() -> dict[str, str]:
-    """The environment of a process that will hold learner code: nothing of the caller's but the language."""
-    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    return {
-        **threads,
-        "CUDA_VISIBLE_DEVICES": "",
-        "HOME": "/tmp",
-        "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "MPLBACKEND": "agg",
-        "MPLCONFIGDIR": "/tmp/matplotlib",
-        "PATH": "/usr/bin:/bin",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }

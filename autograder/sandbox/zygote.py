@@ -1,12 +1,11 @@
-"""The learner's side of the grader: started once per batch, imports torch, then forks one child per
-submission.
+"""The learner's side of the grader: started once per batch, imports torch, forks a child per submission.
 
-    python -I -m ... FD      (the command line is built by `autograder.session`)
+    python -I -c ... FD WALLS      (the command line is built by `autograder.session`)
 
-On the descriptor FD (SEQPACKET) come JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the
-latter with two descriptors: the stream socket of the conversation and a control socket. Closing the
-control socket ends the child and all it started; before it ends itself, the child's guard writes one
-report on it.
+WALLS is JSON: the level and the paths a learner's process may read. On the descriptor FD (SEQPACKET) come
+JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the latter with two descriptors: the stream socket
+of the conversation and a control socket. Closing the control socket ends the child and all it started;
+before it ends itself, the child's warden writes one report on it.
 """
 
 from __future__ import annotations
@@ -17,10 +16,13 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from autograder.sandbox import host as host_module
-from autograder.sandbox.guard import guard
+from autograder.sandbox.jail import inner
+from autograder.sandbox.jail.level import LEVELS
+from autograder.sandbox.jail.limits import Limits
 from autograder.sandbox.warm import settle, warm
 from autograder.wire.endpoint import Endpoint
 from autograder.wire.frames import Message, TooLargeError
@@ -31,13 +33,14 @@ __all__ = ["main"]
 MAX_ORDER = 2**16
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, walls: dict[str, Any]) -> None:
     """Serves orders until the grader hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's business
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     orders = socket.socket(fileno=descriptor)
     _install_package()
     warm([])
+    inner.prepare(LEVELS[walls["level"]])
     settle()
     orders.send(b'{"ready": true}')
     while True:
@@ -52,17 +55,27 @@ def main(descriptor: int) -> None:
             warm(order["warm"])
             settle()
         else:
-            _spawn(orders, order["spawn"], descriptors)
+            _spawn(orders, walls, order["spawn"], descriptors)
 
 
-def _spawn(orders: socket.socket, options: dict[str, Any], descriptors: list[int]) -> None:
+def _spawn(
+    orders: socket.socket, walls: dict[str, Any], options: dict[str, Any], descriptors: list[int]
+) -> None:
     stream, control = descriptors
     if os.fork() == 0:
         try:
             orders.close()
-            guard(stream, control, options, serve)
+            inner.enter(
+                stream,
+                control,
+                Limits.from_dict(options["limits"]),
+                LEVELS[walls["level"]],
+                readable=[Path(path) for path in walls["readable"]],
+                folder=Path(options["folder"]) if options["folder"] else None,
+            )
+            serve(stream, options)
         finally:
-            os._exit(1)
+            os._exit(0)
     os.close(stream)
     os.close(control)
 
@@ -87,7 +100,3 @@ def _install_package() -> None:
     """`from autograder import check` must work in a cell; here it does nothing."""
     package = sys.modules["autograder"]
     package.check = lambda *_, **__: None  # type: ignore[attr-defined]
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
