@@ -1,7 +1,7 @@
 """What `check("softmax")` shows: one exercise as a card in a notebook, as plain text in a terminal.
 
-Both forms say the same. The HTML needs no script; without its <style> (untrusted notebook) it is still a table
-with words. `Card` offers both to the front end, and the report as JSON to tools. Nothing here runs a test.
+Both forms say the same. The HTML needs no script; without its <style> (untrusted notebook) it is still a
+table with words. `Card` offers both to the front end, and the report as JSON to tools. It runs no test.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def card_text(exercise: ExerciseResult) -> str:
 def _promise_lines(promise: Promise, width: int) -> Iterator[str]:
     mark = f"  {SYMBOLS[promise.state][0]} {promise.state:<{width}}  "
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
-    kind = "" if promise.visible else " [hidden test]"
+    kind = "" if promise.visible else " (hidden test)"
     indent = " " * len(mark)
     words = f"{one_line(promise.sentence)}{runs}{kind}"
     yield textwrap.fill(words, WIDTH, initial_indent=mark, subsequent_indent=indent)

@@ -1,8 +1,9 @@
 """What nbgrader shows: the output of a grade cell, and the comment below the learner's answer.
 
-nbgrader's sanitizer keeps class and id and a few tags (div, pre, code, span, table, tr, td, b, a, ul, li) and
-prints the others as text, so the cell is built from those alone. Its pages run MathJax and a markdown
-renderer, so learner's text stands where neither reads it. Words, not colour. The score is not written here.
+nbgrader's sanitizer keeps class and id and a few tags and prints the others as text (also the tbody that its
+parser puts into every table), so the cell is built from div, ul, li, b, span, code and pre alone. Its pages
+run MathJax and a markdown renderer, so learner's text stands where neither reads it. Words, not colour. The
+score that nbgrader reads is not written here.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ def cell_html(exercise: ExerciseResult) -> str:
     name = html_text(exercise.name, limit=100)
     head = f"<b>{SYMBOLS[state][0]} {state}</b>: <code>{name}</code>, {points_of(exercise)}, {kept(exercise)}"
     message = "".join(
-        f"<div>{f'<b>{label}:</b> ' if label else ''}{html_prose(text, limit=600)}</div>"
+        f"<div>{f'<b>{label}:</b> ' if label else ''}{html_prose(text)}</div>"
         for label, text in paragraphs(exercise.message)
     )
     rows = "".join(_row(promise) for promise in promises(exercise))
-    table = f'<table class="autograder-promises">{rows}</table>' if rows else ""
+    table = f'<ul class="autograder-promises">{rows}</ul>' if rows else ""
     return f'<div class="autograder-report"><div>{head}</div>{message}{table}</div>'
 
 
@@ -52,13 +53,11 @@ def comment_markdown(exercise: ExerciseResult) -> str:
 
 def _row(promise: Promise) -> str:
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
-    kind = "" if promise.visible else " [hidden test]"
+    kind = "" if promise.visible else " (hidden test)"
     evidence = f"<pre>{html_text(promise.evidence)}</pre>" if promise.evidence else ""
     result = f"<b>{SYMBOLS[promise.state][0]} {promise.state}</b>"
-    return (
-        f'<tr class="autograder-{promise.state.replace(" ", "-")}"><td>{result}</td>'
-        f"<td>{html_prose(promise.sentence)}{runs}{kind}{evidence}</td></tr>"
-    )
+    words = f"{result}: {html_prose(promise.sentence)}{runs}{kind}{evidence}"
+    return f'<li class="autograder-{promise.state.replace(" ", "-")}">{words}</li>'
 
 
 def _lines(promise: Promise) -> Iterator[str]:

@@ -15,7 +15,7 @@ __all__ = ["clean", "html_prose", "html_text", "one_line"]
 
 LIMIT = 2_000  # characters of a text that may have several lines
 LINES = 40
-LINE_LIMIT = 300  # characters of a sentence
+LINE_LIMIT = 1_000  # characters of a text shown as one line
 
 # CSI, then OSC/DCS/PM/APC/SOS with a bounded body, then two-character escapes.
 _ESCAPES = re.compile(
@@ -36,7 +36,7 @@ def clean(text: str, *, limit: int = LIMIT, lines: int = LINES) -> str:
     >>> clean("\x1b[31mred\x1b[0m\a and\ttabbed")
     'red and    tabbed'
     >>> clean("abcdef", limit=3)
-    'abc ... (3 more characters)'
+    'abc ... (shortened)'
     """
     text = text.strip("\n")
     bounded = _ESCAPES.sub("", text[: 8 * limit])
@@ -46,8 +46,7 @@ def clean(text: str, *, limit: int = LIMIT, lines: int = LINES) -> str:
     bounded = "".join(c if c == "\n" else _printable(c) for c in bounded)
     rows = bounded.split("\n")
     short = "\n".join(rows[:lines])[:limit]
-    rest = len(bounded) - len(short) + max(len(text) - 8 * limit, 0)
-    return f"{short} ... ({rest:,} more characters)" if rest else short
+    return f"{short} ... (shortened)" if len(short) < len(bounded) or len(text) > 8 * limit else short
 
 
 def one_line(text: str, *, limit: int = LINE_LIMIT) -> str:

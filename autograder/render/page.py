@@ -82,14 +82,14 @@ def _meter(report: Report) -> str:
 def _explanation(report: Report) -> str:
     if report.outcome == "graded":
         return ""
-    return (
-        '<div class="ag-message"><p><b>This notebook could not be graded completely.</b> That is not your '
-        "fault and not a zero: it has to be graded again. Points shown are those of the tests that ran.</p></div>"
+    words = (
+        "That is not your fault and not a zero. The points are those of the tests that ran; grade it again."
     )
+    return f'<div class="ag-message"><p><b>Not everything could be graded.</b> {words}</p></div>'
 
 
 def _notes(notes: Iterable[str]) -> str:
-    items = "".join(f"<li>{html_prose(note, limit=600)}</li>" for note in notes)
+    items = "".join(f"<li>{html_prose(note)}</li>" for note in notes)
     if not items:
         return ""
     return (

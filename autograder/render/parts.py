@@ -31,7 +31,7 @@ def message_html(exercise: ExerciseResult) -> str:
     rows = []
     for label, text in paragraphs(exercise.message):
         lead = f"<b>{label}:</b> " if label else ""
-        rows.append(f"<p>{lead}{html_prose(text, limit=600)}</p>")
+        rows.append(f"<p>{lead}{html_prose(text)}</p>")
     return f'<div class="ag-message">{"".join(rows)}</div>' if rows else ""
 
 
@@ -50,7 +50,7 @@ def promise_table(exercise: ExerciseResult) -> str:
 def _row(promise: Promise, *, unfold: bool) -> str:
     name = html_text(promise.name, limit=100)
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
-    kind = "" if promise.visible else ' <span class="ag-kind">hidden test</span>'
+    kind = "" if promise.visible else ' <span class="ag-kind">(hidden test)</span>'
     return (
         f'<tr data-test="{name}" data-state="{promise.state}"><td style="{LEFT}">{badge(promise.state)}</td>'
         f'<td style="{LEFT}">{html_prose(promise.sentence)}{runs}{kind}'
@@ -65,5 +65,6 @@ def _evidence(promise: Promise, *, unfold: bool) -> str:
     if "\n" not in promise.evidence and len(promise.evidence) <= 300:
         return f'<div class="ag-evidence">{html_prose(promise.evidence)}</div>'
     opened = " open" if unfold else ""
+    title = "What was expected, and what came" if promise.state == "not yet" else "What happened"
     pre = f'<pre class="ag-pre" tabindex="0">{html_text(promise.evidence)}</pre>'
-    return f"<details{opened}><summary>What came and what was expected</summary>{pre}</details>"
+    return f"<details{opened}><summary>{title}</summary>{pre}</details>"

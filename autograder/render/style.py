@@ -28,8 +28,10 @@ _SHARED = """
 .ag-message{border-left:4px solid var(--ag-open);background:var(--ag-soft);padding:.5em .9em;margin:.7em 0;
  border-radius:0 6px 6px 0;overflow-wrap:anywhere}
 .ag-message p{margin:.3em 0}
-.ag-kind{color:var(--ag-muted);font-size:.88em;border:1px solid var(--ag-line);border-radius:4px;
- padding:0 .35em;white-space:nowrap}
+.ag-error>.ag-message{border-color:var(--ag-bad)}
+.ag-to-do>.ag-message,.ag-could-not-run>.ag-message{border-color:var(--ag-idle)}
+.ag-kind{color:var(--ag-muted);white-space:nowrap}
+.ag-pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:auto}
 .ag-evidence{color:var(--ag-muted);margin-top:.2em;overflow-wrap:anywhere}
 """
 
@@ -41,7 +43,8 @@ CARD_CSS = f"""
  font-size:var(--jp-content-font-size1,14px);line-height:1.5}}
 [data-jp-theme-light="false"] .ag-cards,.vscode-dark .ag-cards,.vscode-high-contrast .ag-cards{{{_DARK}}}
 @media screen and (prefers-color-scheme:dark){{
- body:not([data-jp-theme-light]):not([class*="vscode"]) .ag-cards{{{_DARK} background:#0f141a;color:#e6edf3}}}}
+ body:not([data-jp-theme-light]):not([class*="vscode"]) .ag-cards{{
+ {_DARK} background:#0f141a;color:var(--ag-text)}}}}
 .ag-card{{border:1px solid var(--ag-line);border-left:5px solid var(--ag-idle);border-radius:8px;
  padding:.7em 1em;margin:.5em 0}}
 .ag-cards p{{margin:.3em 0}}
@@ -49,7 +52,7 @@ CARD_CSS = f"""
 .ag-card.ag-not-yet{{border-left-color:var(--ag-open)}}
 .ag-card.ag-error{{border-left-color:var(--ag-bad)}}
 .ag-cards .ag-title{{font-size:1.15em;margin:0}}
-.ag-cards code,.ag-cards pre{{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.95em;
+.ag-cards .ag-card code,.ag-cards .ag-card pre{{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.95em;
  color:inherit;background:none;padding:0}}
 .ag-cards .ag-status{{display:flex;flex-wrap:wrap;gap:.3em .8em;align-items:center}}
 .ag-card progress{{width:8em;height:.8em;accent-color:var(--ag-good)}}
@@ -58,11 +61,13 @@ CARD_CSS = f"""
 .ag-card .ag-table th,.ag-card .ag-table td{{padding:.35em .8em .35em 0;border:0;
  border-top:1px solid var(--ag-line);background:none;white-space:normal;max-width:none;
  overflow-wrap:anywhere}}
-.ag-card .ag-table th:first-child,.ag-card .ag-table td:first-child{{width:8.5em;white-space:nowrap}}
-.ag-card .ag-table tr{{background:none}}
+.ag-card .ag-table th:first-child,.ag-card .ag-table td:first-child{{width:9.8em;white-space:nowrap}}
+.ag-cards .ag-card .ag-table tbody tr{{background:none}}
 .ag-card thead th{{color:var(--ag-muted);font-weight:600}}
-.ag-card .ag-pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:6px;
- padding:.5em .7em;margin:.3em 0;white-space:pre;overflow:auto;max-height:22em;line-height:1.45}}
+.ag-cards .ag-card .ag-table .ag-pre code{{font-size:1em}}
+.ag-pre{{max-height:18rem}}
+pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:6px;
+ padding:.5em .7em;margin:.3em 0;max-height:22em;line-height:1.45}}
 .ag-card summary{{cursor:pointer;color:var(--ag-link);padding:.15em 0}}
 .ag-cards .ag-note{{color:var(--ag-muted);font-size:.92em}}
 {_SHARED}"""
@@ -96,6 +101,7 @@ th{{color:var(--ag-muted);font-weight:600}}
 tbody th{{color:inherit;font-weight:400}}
 .ag-number{{white-space:nowrap;font-variant-numeric:tabular-nums}}
 .ag-name{{white-space:nowrap}}
+thead th{{overflow-wrap:normal}}
 .ag-table{{table-layout:fixed}}
 .ag-table th:first-child,.ag-table td:first-child{{width:9.5rem}}
 .ag-exercise{{border:1px solid var(--ag-line);border-left:6px solid var(--ag-idle);border-radius:10px;
@@ -105,6 +111,8 @@ tbody th{{color:inherit;font-weight:400}}
 .ag-exercise.ag-error{{border-left-color:var(--ag-bad)}}
 .ag-head{{display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:center}}
 .ag-head .ag-number{{margin-left:auto;color:var(--ag-muted)}}
+pre code{{font-size:1em}}
+.ag-pre{{max-height:18rem}}
 pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:8px;padding:.8rem 1rem;
  margin:.5rem 0;overflow:auto;max-height:36rem;line-height:1.5}}
 summary{{cursor:pointer;color:var(--ag-link);padding:.25rem 0;min-height:24px}}
@@ -116,8 +124,9 @@ dd{{margin:0;overflow-wrap:anywhere}}
 .t-s,.t-s1,.t-s2,.t-sd,.t-sa,.t-si,.t-mi,.t-mf{{color:var(--ag-string)}}
 .t-nf,.t-nc,.t-nd,.t-fm{{color:var(--ag-name)}}
 .t-c1,.t-c{{color:var(--ag-muted);font-style:italic}}
-@media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.6rem}}.ag-name{{white-space:normal}}
- .ag-exercise{{padding:.9rem}}.ag-table th:first-child,.ag-table td:first-child{{width:7.5rem}}}}
+@media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.6rem}}
+ .ag-name,.ag-number{{white-space:normal}}.ag-name{{min-width:8rem}}
+ .ag-exercise{{padding:.9rem}}.ag-table th:first-child,.ag-table td:first-child{{width:8.6rem}}}}
 @media print{{body{{font-size:11pt}}header,main,footer{{max-width:none;padding:0}}pre{{max-height:none;
  white-space:pre-wrap}}.ag-exercise{{break-inside:avoid-page}}.ag-skip{{display:none}}
  .ag-badge{{border:1px solid currentcolor}}}}

@@ -181,7 +181,7 @@ def _stacked(row: _Row, pen: _Pen) -> Iterator[RenderableType]:
 
 def _promise(promise: Promise, pen: _Pen) -> Iterator[RenderableType]:
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
-    kind = "" if promise.visible else " [hidden test]"
+    kind = "" if promise.visible else " (hidden test)"
     line = Table.grid(padding=(0, 2, 0, 0))
     line.add_column(width=15, no_wrap=True)
     line.add_column(ratio=1, overflow="fold")

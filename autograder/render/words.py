@@ -29,6 +29,8 @@ __all__ = [
     "report_state",
 ]
 
+MESSAGE_LIMIT = 600  # characters of one paragraph of a message; longer ones are an exception's text
+
 State = Literal["passed", "not yet", "error", "to do", "could not run"]
 
 SYMBOLS: dict[State, tuple[str, str]] = {  # (for a display that has them, for plain ASCII)
@@ -122,7 +124,7 @@ def paragraphs(message: str) -> list[tuple[str, str]]:
     found = []
     for part in message.split("\n\n"):
         label = next((label for label in (LOOKS_LIKE, WHERE) if part.startswith(label)), "")
-        text = one_line(part.removeprefix(label), limit=600)
+        text = one_line(part.removeprefix(label), limit=MESSAGE_LIMIT)
         if text:
             found.append((label.rstrip(": "), text))
     return found
