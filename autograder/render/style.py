@@ -52,7 +52,8 @@ CARD_CSS = f"""
 .ag-card.ag-not-yet{{border-left-color:var(--ag-open)}}
 .ag-card.ag-error{{border-left-color:var(--ag-bad)}}
 .ag-cards .ag-title{{font-size:1.15em;margin:0}}
-.ag-cards .ag-card code,.ag-cards .ag-card pre{{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.95em;
+.ag-cards .ag-card code,.ag-cards .ag-card pre{{
+ font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.95em;
  color:inherit;background:none;padding:0}}
 .ag-cards .ag-status{{display:flex;flex-wrap:wrap;gap:.3em .8em;align-items:center}}
 .ag-card progress{{width:8em;height:.8em;accent-color:var(--ag-good)}}
@@ -64,9 +65,8 @@ CARD_CSS = f"""
 .ag-card .ag-table th:first-child,.ag-card .ag-table td:first-child{{width:9.8em;white-space:nowrap}}
 .ag-cards .ag-card .ag-table tbody tr{{background:none}}
 .ag-card thead th{{color:var(--ag-muted);font-weight:600}}
-.ag-cards .ag-card .ag-table .ag-pre code{{font-size:1em}}
-.ag-pre{{max-height:18rem}}
-pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:6px;
+.ag-cards .ag-card .ag-table .ag-pre{{background:var(--ag-soft);
+ border:1px solid var(--ag-line);border-radius:6px;
  padding:.5em .7em;margin:.3em 0;max-height:22em;line-height:1.45}}
 .ag-card summary{{cursor:pointer;color:var(--ag-link);padding:.15em 0}}
 .ag-cards .ag-note{{color:var(--ag-muted);font-size:.92em}}
