@@ -1,0 +1,82 @@
+"""nbgrader as the pipeline of the course: the only package that touches it.
+
+`configure(c)` is what a course's nbgrader_config.py calls. It puts our steps between nbgrader's own and
+leaves the rest as it is; it starts nothing. Everything is named by dotted strings, which nbgrader imports
+when a command needs them (and which its config panel can show).
+
+    exporter   reads whatever was handed in
+    intake     a submission's folder made ready: renamed notebooks, bad timestamps
+    sanitize   the notebook that goes on: every released cell once, with the learner's answers
+    batch      one grader for all submissions of a run
+    execute    scores and reports in the grade cells, made without a kernel
+    comments   messages and bonus points into the gradebook
+    books      the gradebook kept open through a run
+    progress   a bar in the terminal
+    collect    the exchange's collect, which takes plain files of bounded size only
+    markup     learners' HTML cleaned before an instructor's browser sees it
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["configure"]
+
+HERE = "autograder.nbgrader"
+NOTHING: Mapping[str, str] = {}
+
+
+def configure(c: Any) -> None:
+    """Fill nbgrader's config `c`; settings made after this call win."""
+    from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+
+    _offer_our_commands()
+    c.Autograde.exporter_class = f"{HERE}.exporter.SubmissionExporter"
+    c.Autograde.sanitize_preprocessors = [
+        f"{HERE}.sanitize.RepairSubmission",
+        *_steps(Autograde, "sanitize_preprocessors"),
+    ]
+    c.Autograde.autograde_preprocessors = _steps(
+        Autograde,
+        "autograde_preprocessors",
+        instead={"Execute": f"{HERE}.execute.IsolatedExecute"},
+        after={"SaveAutoGrades": f"{HERE}.comments.SaveAutoComments"},
+    )
+    c.GenerateAssignment.preprocessors = [
+        *_steps(GenerateAssignment, "preprocessors"),
+        f"{HERE}.sanitize.StableCellIds",
+    ]
+    c.GenerateFeedback.preprocessors = [
+        "nbgrader.preprocessors.clearhiddentests.ClearHiddenTests",
+        *_steps(GenerateFeedback, "preprocessors"),
+    ]
+    c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
+    c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
+
+
+def _steps(
+    converter: Any, trait: str, *, instead: Mapping[str, str] = NOTHING, after: Mapping[str, str] = NOTHING
+) -> list[str]:
+    """nbgrader's own steps as dotted names, some replaced or followed by ours; a step it adds is not lost."""
+    default: Sequence[type] = converter.class_traits()[trait].default()
+    names: list[str] = []
+    for step in default:
+        names.append(instead.get(step.__name__, f"{step.__module__}.{step.__name__}"))
+        names += [after[step.__name__]] if step.__name__ in after else []
+    missing = {*instead, *after} - {step.__name__ for step in default}
+    if missing:
+        raise RuntimeError(f"this nbgrader has no step {', '.join(sorted(missing))} in {trait}; use 0.9.6")
+    return names
+
+
+def _offer_our_commands() -> None:
+    """nbgrader runs `alembic` by name when it makes a gradebook: find it also when no venv is activated."""
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if folder not in path:
+        os.environ["PATH"] = os.pathsep.join([*path, folder])

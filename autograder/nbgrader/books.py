@@ -1,0 +1,26 @@
+"""nbgrader's gradebook kept open through a run, because opening it is most of what nbgrader does.
+
+Every step opens a Gradebook of its own, which makes a database engine, looks for all tables and compiles all
+queries anew. While `open_books` lasts they share one engine per database, and its compiled queries.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nbgrader import api
+
+__all__ = ["open_books"]
+
+
+@contextmanager
+def open_books() -> Iterator[None]:
+    """One engine per database for every Gradebook made inside."""
+    create = api.create_engine
+    api.create_engine = functools.cache(create)
+    try:
+        yield
+    finally:
+        api.create_engine = create

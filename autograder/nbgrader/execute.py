@@ -1,0 +1,81 @@
+"""Scores and reports in the grade cells, in place of nbgrader's Execute. Nothing of the learner's runs here.
+
+nbgrader reads a score off the first output of a grade cell, so each gets exactly one: the score as a plain
+float, with the report as HTML. What could not run raises: the submission stays ungraded and nbgrader names
+it. Not a subclass of Execute: `--no-execute` must not bring a learner's own outputs into the gradebook.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbformat
+from nbgrader import utils
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Integer
+
+from autograder.errors import CouldNotRun, CourseError
+from autograder.nbgrader.batch import Key
+from autograder.render.cell import cell_html
+from autograder.render.clean import html_prose
+from autograder.report import ExerciseResult, Report
+
+__all__ = ["IsolatedExecute"]
+
+
+class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
+    """Writes the report into the notebook, and into `resources` for the steps that follow."""
+
+    jobs = Integer(0, help="Submissions graded at the same time; 0 for one per core.").tag(config=True)
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        key = Key.of(resources)
+        batch = self.parent.batch
+        if not batch.assignment(key).released.exercises:
+            return nb, resources
+        report = batch.report(key, nb, jobs=self.jobs or None)
+        if report.outcome != "graded":
+            raise CouldNotRun(_reasons(key, report))
+        report = report.visible_copy()
+        results = {exercise.name: exercise for exercise in report.exercises}
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+                if utils.is_grade(cell) and not utils.is_solution(cell):
+                    _write_score(cell, results)
+        if report.notes:
+            nb.cells.insert(0, _notes(report.notes))
+        resources["autograder"]["report"] = report
+        return nb, resources
+
+
+def _write_score(cell: Any, results: dict[str, ExerciseResult]) -> None:
+    settings = cell.metadata.nbgrader
+    result = results.get(settings["grade_id"])
+    points = float(settings["points"])
+    if result is None or points != (0.0 if result.bonus else result.max_score):
+        raise CourseError(
+            f"the gradebook gives `{settings['grade_id']}` {points:g} points and the released notebook "
+            f"{f'{result.max_score:g}' if result else 'does not have it'}; "
+            "run `nbgrader generate_assignment --force`"
+        )
+    score = 0.0 if result.bonus else float(result.score)  # a bonus goes to the extra credit, see `comments`
+    data = {"text/plain": repr(score), "text/html": cell_html(result)}
+    cell.execution_count = 1
+    cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
+
+
+def _notes(notes: tuple[str, ...]) -> Any:
+    """A cell on top that says what was done; inside an HTML block nothing is read as markdown."""
+    items = "".join(f"<li>{html_prose(note)}</li>\n" for note in notes)
+    cell = nbformat.v4.new_markdown_cell(f"**What was done before grading**\n\n<ul>\n{items}</ul>")
+    cell.id = "autograder-notes"
+    return cell
+
+
+def _reasons(key: Key, report: Report) -> str:
+    stuck = [f"{e.name}: {e.message}" for e in report.exercises if e.outcome == "could_not_run"]
+    return (
+        f"{key.section}/{key.notebook} of {key.student} could not be graded, and that is not the learner's "
+        "fault: " + "; ".join([*stuck, *report.notes]) + ". It stays ungraded; run the same command again"
+    )
