@@ -77,7 +77,12 @@ def read_percent(path: Path) -> tuple[PercentCell, ...]:
     """The cells of a py:percent file. Headers are left as they were written: no JSON is expected in them."""
     import jupytext
 
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError("no such notebook", path=path) from None
+    except UnicodeDecodeError as error:
+        raise CourseError(f"not stored as utf-8 (byte {error.start}); save it as utf-8", path=path) from None
     headers = [
         (number, (match["rest"] or "").strip())
         for number, line in enumerate(text.splitlines(), 1)

@@ -91,7 +91,7 @@ def stub(source: str) -> str:
     """The answer cell as a learner finds it: each region replaced as nbgrader replaces it."""
     lines: list[str] = []
     inside = False
-    for line in source.splitlines():
+    for line in source.split("\n"):
         if line.strip() == BEGIN:
             inside = True
             lines += [line.replace(BEGIN, words) for words in PLACEHOLDER]
@@ -104,7 +104,7 @@ def stub(source: str) -> str:
 
 def solved(source: str) -> str:
     """The answer cell without the marker lines."""
-    return "\n".join(line for line in source.splitlines() if line.strip() not in (BEGIN, END))
+    return "\n".join(line for line in source.split("\n") if line.strip() not in (BEGIN, END))
 
 
 def _check_beginning(cells: tuple[PercentCell, ...]) -> None:
