@@ -351,9 +351,9 @@ class TestPage:
         assert all(f'id="{link}"' in page for link in links)
 
     def test_the_index_has_a_row_and_a_link_per_report(self):
-        page = index_page([report_of(PASSED), FULL], labels=["alice", "bob"], links=["alice.html", ""])
+        page = index_page([report_of(PASSED), FULL], labels=["alice", "bob"], links=["a b#1.html", ""])
         text = Outline(page).text
-        assert '<a href="alice.html">alice</a>' in page
+        assert '<a href="a%20b%231.html">alice</a>' in page
         assert "2 reports" in text
         assert "1 of them could not run" in text
 

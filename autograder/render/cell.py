@@ -55,6 +55,8 @@ def _row(promise: Promise) -> str:
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
     kind = "" if promise.visible else " (hidden test)"
     evidence = f"<pre>{html_text(promise.evidence)}</pre>" if promise.evidence else ""
+    if promise.evidence and promise.is_line:
+        evidence = f"<div>{html_prose(promise.evidence)}</div>"
     result = f"<b>{SYMBOLS[promise.state][0]} {promise.state}</b>"
     words = f"{result}: {html_prose(promise.sentence)}{runs}{kind}{evidence}"
     return f'<li class="autograder-{promise.state.replace(" ", "-")}">{words}</li>'

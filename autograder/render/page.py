@@ -8,6 +8,7 @@ and dark follow the reader's system. It shows what the report holds: for a learn
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from autograder.render.clean import clean, html_prose, html_text
 from autograder.render.parts import badge, css_class, message_html, promise_table
@@ -45,7 +46,7 @@ def report_page(report: Report, *, code: Mapping[str, str] | None = None) -> str
 def index_page(
     reports: Sequence[Report], *, labels: Sequence[str] | None = None, links: Sequence[str] | None = None
 ) -> str:
-    """One row per report; `labels` name the submissions (default: the notebook), `links` are their pages."""
+    """One row per report; `labels` name the submissions, `links` are the paths of their pages."""
     names = labels or [f"{r.assignment}/{r.notebook}" for r in reports]
     targets = links or [""] * len(reports)
     rows = "".join(_index_row(*row) for row in zip(reports, names, targets, strict=True))
@@ -122,7 +123,7 @@ def _summary_row(exercise: ExerciseResult, place: int) -> str:
 
 def _index_row(report: Report, label: str, link: str) -> str:
     name = html_text(label, limit=200)
-    name = f'<a href="{html_text(link)}">{name}</a>' if link else name
+    name = f'<a href="{quote(link)}">{name}</a>' if link else name
     open_exercises = [e for e in report.exercises if e.outcome != "passed"]
     first = open_exercises[0] if open_exercises else None
     look = (

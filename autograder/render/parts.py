@@ -62,7 +62,7 @@ def _evidence(promise: Promise, *, unfold: bool) -> str:
     """A line as a line, numbers and shapes in a fold."""
     if not promise.evidence:
         return ""
-    if "\n" not in promise.evidence and len(promise.evidence) <= 300:
+    if promise.is_line:
         return f'<div class="ag-evidence">{html_prose(promise.evidence)}</div>'
     opened = " open" if unfold else ""
     title = "What was expected, and what came" if promise.state == "not yet" else "What happened"

@@ -127,7 +127,9 @@ dd{{margin:0;overflow-wrap:anywhere}}
 @media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.6rem}}
  .ag-name,.ag-number{{white-space:normal}}.ag-name{{min-width:8rem}}
  .ag-exercise{{padding:.9rem}}.ag-table th:first-child,.ag-table td:first-child{{width:8.6rem}}}}
-@media print{{body{{font-size:11pt}}header,main,footer{{max-width:none;padding:0}}pre{{max-height:none;
+@media print{{:root{{color-scheme:light}}body{{font-size:11pt}}
+ details::details-content{{content-visibility:visible;block-size:auto}}
+ header,main,footer{{max-width:none;padding:0}}pre{{max-height:none;
  white-space:pre-wrap}}.ag-exercise{{break-inside:avoid-page}}.ag-skip{{display:none}}
  .ag-badge{{border:1px solid currentcolor}}}}
 {_SHARED}"""

@@ -121,8 +121,10 @@ def report_details(report: Report, *, console: Console) -> RenderableType:
         parts += [Text(), head]
         for label, text in paragraphs(exercise.message):
             parts.append(_indent(pen.text(f"{label}: {text}" if label else text, limit=600)))
-        for promise in promises(exercise):
-            parts += _promise(promise, pen)
+        shown = promises(exercise)
+        width = max((len(promise.state) for promise in shown), default=0) + len("? ")
+        for promise in shown:
+            parts += _promise(promise, width, pen)
     return Group(*parts)
 
 
@@ -179,11 +181,11 @@ def _stacked(row: _Row, pen: _Pen) -> Iterator[RenderableType]:
         yield _indent(pen.text(row.words))
 
 
-def _promise(promise: Promise, pen: _Pen) -> Iterator[RenderableType]:
+def _promise(promise: Promise, width: int, pen: _Pen) -> Iterator[RenderableType]:
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
     kind = "" if promise.visible else " (hidden test)"
     line = Table.grid(padding=(0, 2, 0, 0))
-    line.add_column(width=15, no_wrap=True)
+    line.add_column(width=width, no_wrap=True)
     line.add_column(ratio=1, overflow="fold")
     line.add_row(pen.state(promise.state), pen.text(f"{promise.sentence}{runs}{kind}", limit=400))
     if promise.evidence:

@@ -54,6 +54,11 @@ class Promise:
     passed: int
     runs: int
 
+    @property
+    def is_line(self) -> bool:
+        """Evidence that reads as a line of prose; longer evidence is shown as it was laid out."""
+        return "\n" not in self.evidence and len(self.evidence) <= 300
+
 
 def promises(exercise: ExerciseResult) -> tuple[Promise, ...]:
     """One promise per test function, the visible ones first; evidence that is the message is not repeated."""
