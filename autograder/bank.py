@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import inspect
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,23 +67,23 @@ def load_bank(path: Path) -> tuple[Variant, ...]:
         raise CourseError(
             f"the bank can't be imported: {type(error).__name__}: {error}", path=path
         ) from error
+    texts = _definitions(path)
     marked = [o for o in vars(module).values() if "__variant__" in getattr(o, "__dict__", {})]
-    return tuple(_variant(o, path) for o in marked)
+    return tuple(_variant(o, texts[o.__name__], path) for o in marked)
 
 
-def _variant(target: Any, path: Path) -> Variant:
+def _variant(target: Any, text: str, path: Path) -> Variant:
     exercise, kind, message = target.__variant__
     if kind == "wrong" and not message.strip():
         raise CourseError(f"the wrong variant `{target.__name__}` needs a message for the learner", path=path)
-    return Variant(exercise, target.__name__, kind, message, _source_as(target, exercise), target)
+    keyword = "class" if isinstance(target, type) else "def"
+    renamed = text.replace(f"{keyword} {target.__name__}", f"{keyword} {exercise}", 1)
+    return Variant(exercise, target.__name__, kind, message, renamed, target)
 
 
-def _source_as(target: Any, name: str) -> str:
-    """The text of a function or class under another name, without its decorator."""
-    lines = textwrap.dedent(inspect.getsource(target)).splitlines()
-    node = ast.parse("\n".join(lines)).body[0]
-    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-    body = lines[node.lineno - 1 :]
-    keyword = "class" if isinstance(node, ast.ClassDef) else "def"
-    body[0] = body[0].replace(f"{keyword} {node.name}", f"{keyword} {name}", 1)
-    return "\n".join(body) + "\n"
+def _definitions(path: Path) -> dict[str, str]:
+    """The text of each function and class of a module, without decorators."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    nodes = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    return {n.name: "".join(lines[n.lineno - 1 : n.end_lineno]) for n in nodes}
