@@ -52,7 +52,7 @@ def try_level(level: Level, *, thorough: bool = False, secrets: Iterable[Path] =
     if not level.locked:
         return Trial(level, "there is no wall to try")
     if sys.platform != "linux":
-        return Trial(level, f"{sys.platform} has no such walls: {level.name} needs Linux")
+        return Trial(level, f"{sys.platform} has no such walls: level {level.name} needs Linux")
     readable = roots.readable()
     order = {
         "level": level.name,

@@ -54,9 +54,10 @@ def privileges() -> list[str]:
 
 
 def scratch(level: Level) -> list[str]:
-    if level.inner:  # covered by a scratch of its own in each submission
-        return ["--perms", "0755", "--dir", str(SCRATCH)]
-    return ["--perms", "1777", "--size", str(BATCH_SCRATCH), "--tmpfs", str(SCRATCH)]
+    """Room for temporary files: the zygote's alone where each submission gets its own over it."""
+    size = [] if level.inner else ["--size", str(BATCH_SCRATCH)]
+    place = str(SCRATCH)
+    return ["--perms", "1777", *size, "--tmpfs", place, "--setenv", "TMPDIR", place]
 
 
 def binds(readable: list[Path], hidden: list[Path]) -> list[str]:

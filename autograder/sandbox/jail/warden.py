@@ -135,11 +135,11 @@ def watch(ward: Ward, control: int) -> Ending:
     message = os.read(ward.complaint, 2**12).decode("utf-8", "replace")
     if message:
         cause = "setup"
-    elif not cause and code == -signal.SIGKILL and cpu_s >= 0.95 * ward.limits.cpu_s:
+    elif cause != "limit" and code == -signal.SIGKILL and cpu_s >= 0.95 * ward.limits.cpu_s:
         cause, limit = "limit", "cpu"
-    return Ending(
-        cause or ("exit" if code >= 0 else "signal"), code, limit, message, cpu_s, 1024 * used.ru_maxrss
-    )
+    elif not cause or code != -signal.SIGKILL:  # it was ending before it was killed
+        cause, limit = "exit" if code >= 0 else "signal", ""
+    return Ending(cause, code, limit, message, cpu_s, 1024 * used.ru_maxrss)
 
 
 def report(ending: Ending, control: int) -> None:
