@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autograder.errors import CouldNotRun, CourseError
+from autograder.errors import CouldNotRun, CourseError, UnreadableNotebook
 
 if TYPE_CHECKING:
     from autograder.grader import Assignment
@@ -53,7 +53,7 @@ def grade(
     problems.update(stopped)
     _show(reports, problems, as_json=as_json)
     if html is not None:
-        _write_pages(html, reports)
+        _write_pages(html, reports, {path: _code(*chosen[path]) for path in reports})
     raise typer.Exit(1 if problems or any(r.outcome == "could_not_run" for r in reports.values()) else 0)
 
 
@@ -122,14 +122,25 @@ def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bo
         typer.echo(f"{path}: {problem}", err=True)
 
 
-def _write_pages(folder: Path, reports: dict[Path, Report]) -> None:
+def _code(raw: bytes, assignment: Assignment) -> dict[str, str]:
+    """What the learner wrote for each exercise."""
+    from autograder.repair import repair
+
+    try:
+        cells = repair(raw, assignment.released).cells
+    except UnreadableNotebook:
+        return {}
+    return {cell.exercise: cell.source for cell in cells if cell.exercise}
+
+
+def _write_pages(folder: Path, reports: dict[Path, Report], code: dict[Path, dict[str, str]]) -> None:
     """A page per notebook and an index, named after where the notebooks lay."""
     from autograder.render.page import index_page, report_page
 
     labels = [str(path) for path in reports]
     links = [f"{label.strip('/').replace('/', '-').removesuffix('.ipynb')}.html" for label in labels]
-    for link, report in zip(links, reports.values(), strict=True):
-        (folder / link).write_text(report_page(report), encoding="utf-8")
+    for link, (path, report) in zip(links, reports.items(), strict=True):
+        (folder / link).write_text(report_page(report, code=code[path]), encoding="utf-8")
     index = folder / "index.html"
     index.write_text(index_page(list(reports.values()), labels=labels, links=links), encoding="utf-8")
     typer.echo(f"Pages: {index}", err=True)

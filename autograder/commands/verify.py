@@ -31,7 +31,6 @@ def verify(
     Example: autograder verify 05_transformers/attention
     """
     from autograder.build import stale
-
     from autograder.layout import Course
 
     course = Course.find()
