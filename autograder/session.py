@@ -111,7 +111,7 @@ class Box:
 
 def behind_walls(program: Sequence[str], level: str, shown: Sequence[Path]) -> list[str]:
     """The command line of the zygote behind its outer wall, with what it must know of the inner ones."""
-    readable, hidden = roots.readable(shown), [PACKAGE, *(folder.parent for folder in shown)]
+    readable, hidden = roots.readable(shown), roots.hidden(shown)
     visible = roots.visible(readable, hidden=hidden, level=LEVELS[level])
     walls = json.dumps({"level": level, "readable": [str(path) for path in visible]})
     return outer.command([*program, walls], level=LEVELS[level], readable=readable, hidden=hidden)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -47,22 +47,27 @@ def detect() -> Level:
     return next((level for level in (A, B, C) if try_level(level).holds), NONE)
 
 
-def try_level(level: Level, *, thorough: bool = False, secrets: Iterable[Path] = ()) -> Trial:
-    """Builds the walls of `level` in a short-lived process and tries to break them."""
+def try_level(
+    level: Level, *, thorough: bool = False, secrets: Iterable[Path] = (), shown: Sequence[Path] = ()
+) -> Trial:
+    """Builds the walls of `level` in a short-lived process and tries to break them.
+
+    `secrets` are files it must not be able to read; `shown` are folders of released files, which it may.
+    """
     if not level.locked:
         return Trial(level, "there is no wall to try")
     if sys.platform != "linux":
         return Trial(level, f"{sys.platform} has no such walls: level {level.name} needs Linux")
-    readable = roots.readable()
+    readable, hidden = roots.readable(shown), roots.hidden(shown)
     order = {
         "level": level.name,
-        "readable": [str(path) for path in roots.visible(readable, hidden=[roots.PACKAGE], level=level)],
+        "readable": [str(path) for path in roots.visible(readable, hidden=hidden, level=level)],
         "secrets": [str(path) for path in secrets],
         "all": thorough,
     }
     program = [sys.executable, "-I", "-S", "-c", PROGRAM, str(roots.PACKAGE.parent)]
     try:
-        argv = command(program, level=level, readable=readable, hidden=[roots.PACKAGE])
+        argv = command(program, level=level, readable=readable, hidden=hidden)
         done = subprocess.run(
             argv,
             input=json.dumps(order),

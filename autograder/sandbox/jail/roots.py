@@ -7,13 +7,13 @@ installed among the others; a course that lives below a readable directory).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import autograder
 from autograder.sandbox.jail.level import Level
 
-__all__ = ["PACKAGE", "readable", "visible"]
+__all__ = ["PACKAGE", "hidden", "readable", "visible"]
 
 PACKAGE = Path(autograder.__file__).resolve().parent
 CODE = tuple(PACKAGE / part for part in ("__init__.py", "wire", "sandbox"))
@@ -28,6 +28,11 @@ def readable(extra: Iterable[Path] = ()) -> tuple[Path, ...]:
     python = [prefix / part for prefix in prefixes for part in PARTS]
     paths = dict.fromkeys(Path(p).absolute() for p in (*SYSTEM, *python, *CODE, *extra))
     return tuple(sorted((p for p in paths if p.exists()), key=lambda p: len(p.parts)))
+
+
+def hidden(shown: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """What must not be seen even inside a readable directory: this package, the courses around `shown`."""
+    return (PACKAGE, *(folder.parent for folder in shown))
 
 
 def visible(paths: Iterable[Path], *, hidden: Iterable[Path], level: Level) -> tuple[Path, ...]:
