@@ -162,8 +162,6 @@ def _header(cell: PercentCell) -> tuple[set[str], dict[str, str]]:
                 "(each once, without spaces) and the words demo, bonus, [markdown]",
                 line=cell.line,
             )
-    if cell.kind not in ("code", "markdown"):
-        raise CourseError(f"a {cell.kind} cell; make it code or markdown", line=cell.line)
     if cell.kind == "markdown" and (values or flags != {"[markdown]"}):
         raise CourseError("a markdown cell with settings; only code cells have them", line=cell.line)
     return flags, values
