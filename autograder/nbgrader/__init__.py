@@ -13,6 +13,7 @@ when a command needs them (and which its config panel can show).
     books      the gradebook kept open through a run
     progress   a bar in the terminal
     collect    the exchange's collect, which takes plain files of bounded size only
+    feedback   the exchange's release_feedback, also for notebooks under another name
     markup     learners' HTML cleaned before an instructor's browser sees it
 """
 
@@ -57,6 +58,7 @@ def configure(c: Any) -> None:
     c.HTMLExporter.sanitize_html = True
     c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
     c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
+    c.ExchangeFactory.release_feedback = f"{HERE}.feedback.ReleaseFeedback"
 
 
 def _steps(

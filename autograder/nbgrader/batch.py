@@ -11,7 +11,6 @@ import fnmatch
 import functools
 import glob
 import hashlib
-import re
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from autograder.errors import CouldNotRun
 from autograder.grader import Assignment, Grader
 from autograder.layout import Course
 from autograder.nbgrader.books import open_books
-from autograder.nbgrader.intake import prepare_folder, read_submitted
+from autograder.nbgrader.intake import prepare_folder, read_submitted, student_of
 from autograder.nbgrader.progress import Progress
 from autograder.report import Report
 
@@ -103,7 +102,7 @@ class Batch:
         coursedir, assignments = self._converter.coursedir, self._converter.assignments
         pattern = self._path("submitted", coursedir.student_id)
         for folder in sorted(glob.glob(pattern)):  # noqa: PTH207 - absolute, as nbgrader's
-            student = self._student_of(folder)
+            student = student_of(coursedir, "submitted", folder)
             try:
                 prepared = prepare_folder(Path(folder), self.course, coursedir.assignment_id)
             except OSError as error:
@@ -179,14 +178,10 @@ class Batch:
         new, old = coursedir.get_existing_timestamp(folder), coursedir.get_existing_timestamp(graded)
         return new is not None and old is not None and new > old
 
-    def _path(self, step: str, student: str, *, escape: bool = False) -> str:
+    def _path(self, step: str, student: str) -> str:
         coursedir = self._converter.coursedir
         directory = getattr(coursedir, f"{step}_directory")
-        return str(coursedir.format_path(directory, student, coursedir.assignment_id, escape=escape))
-
-    def _student_of(self, folder: str) -> str:
-        match = re.match(self._path("submitted", "(?P<student>.*)", escape=True), folder)
-        return match["student"] if match else Path(folder).parent.name
+        return str(coursedir.format_path(directory, student, coursedir.assignment_id))
 
 
 def learner_code(nb: Any) -> tuple[str, ...]:

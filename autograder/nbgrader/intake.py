@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbgrader.utils import parse_utc
 
@@ -19,7 +21,7 @@ from autograder.identify import identify
 from autograder.layout import Course
 from autograder.nbgrader.plainfile import Refused, kind_of, read_plain
 
-__all__ = ["Prepared", "prepare_folder", "read_submitted"]
+__all__ = ["Prepared", "prepare_folder", "read_submitted", "student_of", "submissions"]
 
 TIMESTAMP = "timestamp.txt"
 UNREADABLE = "timestamp.txt.unreadable"
@@ -53,6 +55,19 @@ def prepare_folder(folder: Path, course: Course, section: str) -> Prepared:
     lines += _check_timestamp(folder)
     left_out = (glob.escape(Path(name).name) for name in refused)
     return Prepared(tuple(wanted.values()), tuple(left_out), tuple(lines))
+
+
+def submissions(course: Course, section: str) -> list[Path]:
+    """Folders of all learners, where nbgrader expects them."""
+    return sorted(path for path in course.root.glob(f"submitted/*/{section}") if path.is_dir())
+
+
+def student_of(coursedir: Any, step: str, folder: str) -> str:
+    """Whose folder this is; `step` is nbgrader's word for the directory it lies in."""
+    directory = getattr(coursedir, f"{step}_directory")
+    pattern = coursedir.format_path(directory, "(?P<student>.*)", coursedir.assignment_id, escape=True)
+    match = re.match(pattern, folder)
+    return match["student"] if match else Path(folder).parent.name
 
 
 def read_submitted(path: Path) -> tuple[bytes, str]:

@@ -1,0 +1,76 @@
+"""Does code of the hidden tests stand anywhere a learner or a grader's page can show it?
+
+It looks for whole lines of the hidden test modules. A test's sentence may be told: it is what a learner reads
+when the test fails.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autograder.layout import Course
+
+__all__ = ["find_leaks", "secret_lines"]
+
+SHORTEST = 25  # characters of a line that says something
+_TAG = re.compile(r"<[^<>]*>")
+
+
+def secret_lines(course: Course, section: str) -> frozenset[str]:
+    """Lines of code of a section's hidden tests that nothing released has."""
+    released = "\n".join(_text(path) for path in (course.release / section).rglob("*") if path.is_file())
+    lines: set[str] = set()
+    for path in (course.hidden / section).glob("test_*.py"):
+        lines |= set(_code(path.read_text(encoding="utf-8")))
+    return frozenset(line for line in lines if line not in released)
+
+
+def find_leaks(lines: Iterable[str], folders: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Files below these folders that show such a line, each with the first one."""
+    lines = sorted(lines)
+    found = []
+    for path in sorted(p for folder in folders for p in folder.rglob("*") if p.is_file()):
+        text = _text(path)
+        found += [(path, line) for line in lines if line in text][:1]
+    return found
+
+
+def _code(source: str) -> Iterator[str]:
+    """Lines that are neither docstring nor comment, stripped."""
+    told = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            told |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    for number, line in enumerate(source.splitlines(), 1):
+        line = line.strip()
+        if number not in told and len(line) >= SHORTEST and not line.startswith(("#", "import ", "from ")):
+            yield line
+
+
+def _text(path: Path) -> str:
+    """What a reader sees of a file: of a notebook all its texts, of a page what is not markup."""
+    raw = path.read_bytes().decode("utf-8", "replace")
+    if path.suffix == ".html":
+        return html.unescape(_TAG.sub("", raw))
+    if path.suffix == ".ipynb":
+        try:
+            return "\n".join(_strings(json.loads(raw)))
+        except ValueError:
+            return raw
+    return raw
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        joined = all(isinstance(item, str) for item in value)
+        yield from ["".join(value)] if joined else (text for item in value for text in _strings(item))
