@@ -101,12 +101,12 @@ def _uses(tree: ast.Module, names: _Names) -> Iterator[tuple[str, int]]:
 
 
 def _matches(used: str, entry: str) -> bool:
-    """Whether the path ends in the entry, both written out in full."""
+    """Whether the entry, written out in full, is part of the path: a module stands for all that is in it."""
     if entry.startswith("."):
         return used.endswith(entry)
     first, dot, rest = entry.partition(".")
     full = KNOWN.get(first, first) + dot + rest
-    return f".{used}".endswith((f".{entry}", f".{full}"))
+    return f".{entry}." in f".{used}." or f".{full}." in f".{used}."
 
 
 def _owner(node: ast.expr) -> ast.expr | None:

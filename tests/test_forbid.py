@@ -64,6 +64,21 @@ def test_keyword_argument_is_a_use() -> None:
     assert violations("torch.ones(3, requires_grad=True)", ["requires_grad"]) == ["`requires_grad` (line 1)"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.autograd.grad(y, x)",
+        "from torch.autograd import grad",
+        "import torch.autograd as ag",
+        "import torch.autograd.functional",
+        "from torch import autograd",
+    ],
+)
+def test_a_module_stands_for_all_that_is_in_it(source: str) -> None:
+    assert violations(source, ["torch.autograd"]) == ["`torch.autograd` (line 1)"]
+    assert violations(source, ["torch.auto"]) == []
+
+
 def test_imports_of_other_cells_tell_what_a_name_means() -> None:
     assert violations("Z.softmax(x)", SOFTMAX) == []
     assert violations("Z.softmax(x)", SOFTMAX, context=["import torch.nn.functional as Z"]) == [
