@@ -17,9 +17,9 @@ from autograder.errors import CouldNotRun, CourseError
 
 __all__ = ["app", "run"]
 
-# In the order of a day's work. Each is a function of its own name in a module of that name; such a module
-# imports nothing heavy at its top, so that --help stays quick.
-COMMANDS = ("grade", "build", "verify")
+# In the order of a day's work. Each is a function (or, with commands of its own, a typer application) named
+# like its module; such a module imports nothing heavy at its top, so that --help stays quick.
+COMMANDS = ("grade", "build", "verify", "cohort", "doctor")
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -31,7 +31,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for name in COMMANDS:
-    app.command(name)(getattr(import_module(f"autograder.commands.{name}"), name))
+    command = getattr(import_module(f"autograder.commands.{name}"), name)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
 
 
 def run() -> int:

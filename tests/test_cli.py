@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from autograder import cli
@@ -40,11 +43,20 @@ def test_other_names_are_refused() -> None:
         from autograder import nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
-def test_every_command_shows_an_example() -> None:
-    for name in cli.COMMANDS:
-        result = CliRunner().invoke(cli.app, [name, "--help"])
-        assert result.exit_code == 0
-        assert f"Example: autograder {name}" in result.output, name
+def paths(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command that does something, as its words."""
+    inner = getattr(command, "commands", {})
+    for name, member in inner.items():
+        yield from paths(member, *path, name)
+    if not inner:
+        yield path
+
+
+@pytest.mark.parametrize("path", [*paths(typer.main.get_command(cli.app))], ids=" ".join)
+def test_every_command_shows_an_example(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, [*path, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: autograder {' '.join(path)}" in result.output
 
 
 def test_the_version_is_shown() -> None:
