@@ -168,7 +168,7 @@ class Session:
         for _ in range(MAX_SKIPPED + 1):
             self.close()
             self.starts += 1
-            self._endpoint = _SessionEndpoint(*self._box.spawn(self._options))
+            self._endpoint = _SessionEndpoint(*self._box.spawn(self._options), dict(self._cells))
             if self._run_cells(self._endpoint):
                 return
         raise Crashed("its cells stop the process again and again")
@@ -203,10 +203,11 @@ class Session:
 class _SessionEndpoint(GraderEndpoint):
     """The grader's end of one learner process; after a failure of the process every request fails at once."""
 
-    def __init__(self, stream: socket.socket, control: socket.socket) -> None:
+    def __init__(self, stream: socket.socket, control: socket.socket, cells: Mapping[str, str]) -> None:
         self.link = SocketLink(stream)
         self.dead: TimeLimit | Crashed | CouldNotRun | None = None
         self._control = control
+        self._cells = cells
         super().__init__(self.link)
 
     def request(self, operation: str, *arguments: object) -> Any:
@@ -214,6 +215,9 @@ class _SessionEndpoint(GraderEndpoint):
             raise self.dead
         try:
             return super().request(operation, *arguments)
+        except LearnerError as error:
+            error.where = self._place(error.where)
+            raise
         except Deadline:
             self.dead = TimeLimit("the time limit was reached")
         except Disconnected:
@@ -222,6 +226,15 @@ class _SessionEndpoint(GraderEndpoint):
             self.dead = Crashed(f"it answered nonsense: {error}")
         self.hang_up()
         raise self.dead
+
+    def _place(self, claimed: str) -> str:
+        """`cell 3, line 2: text of the line`, from our own copy of the cells; '' for what is not in it."""
+        label, _, rest = claimed.partition(", line ")
+        number = rest.partition(":")[0]
+        lines = self._cells.get(label, "").splitlines()
+        if not (number.isascii() and number.isdigit() and len(number) < 7 and 0 < int(number) <= len(lines)):
+            return ""
+        return f"{label}, line {number}: {lines[int(number) - 1].strip()}"
 
     def hang_up(self) -> None:
         """Closing the control socket makes the warden end the process and all it started."""

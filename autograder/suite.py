@@ -6,6 +6,7 @@ score is. A test passes only by running to its end; an error, a skip or an exit 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import sys
@@ -169,7 +170,8 @@ def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]
     if isinstance(error, TimeLimit):
         return "failed", "It did not finish within the time limit of this exercise: is there an endless loop?"
     if isinstance(error, Crashed):
-        return "failed", f"Your code ended the whole Python process ({error})."
+        how = f" ({error})" if visible else ""  # an exit code can carry a hidden input
+        return "failed", f"Your code ended the whole Python process{how}."
     if isinstance(error, MismatchError):
         return "failed", error.detail if visible else f"What differs: {error.kind}."
     if isinstance(error, RuntimeError) and "does not require grad" in str(error):
@@ -188,10 +190,14 @@ def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]
 
 
 def _learner_evidence(error: LearnerError, *, visible: bool) -> str:
+    """What is shown of a learner's error; of a hidden test nothing that the learner's code can choose freely,
+    or it would carry the hidden inputs out."""
     if error.kind == "NotDefined":
-        return f"`{error.message}` is not defined: has the cell that defines it been run?"
+        name = f"`{error.message}`" if visible else "What the test asks for"
+        return f"{name} is not defined: has the cell that defines it been run?"
     if error.kind == "NotImplementedError":
         return "This is still to do: your code raises NotImplementedError."
     text = f": {error.message}" if visible and error.message else ""
     where = f" ({error.where})" if error.where else ""
-    return f"Your code raised {error.kind}{text}{where}."
+    standard = isinstance(getattr(builtins, error.kind, None), type)
+    return f"Your code raised {error.kind if visible or standard else 'an error of its own'}{text}{where}."
