@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["MismatchError", "close"]
+from autograder.record import Comparison, note_comparison
+
+__all__ = ["TOLERANCES", "MismatchError", "close"]
 
 # rtol, atol by dtype (CURRICULUM's convention C5); whole numbers and booleans are compared exactly.
 TOLERANCES: dict[torch.dtype, tuple[float, float]] = {
@@ -45,6 +47,7 @@ def close(
     rtol: float | None = None,
     atol: float | None = None,
     what: str = "the result",
+    step: str = "",
     finite: bool = True,
 ) -> None:
     """Raises MismatchError unless `got` equals `want` in type, shape, dtype, finiteness and values.
@@ -52,14 +55,25 @@ def close(
     Where a tensor is wanted a tensor must come, of the same dtype; where an array is wanted an array or a
     list of that shape; where a Python number is wanted a number or a 0-d array or tensor. Containers are
     compared part by part, a tuple may come as a list. `finite=False` lets NaN and infinities be equal to
-    themselves.
+    themselves. `step` names where in a computation of several steps this value stands; the message says it.
     """
+    note_comparison(Comparison(got, want, rtol, atol, finite))
+    try:
+        _close(got, want, rtol=rtol, atol=atol, what=what, finite=finite)
+    except MismatchError as error:
+        if not step:
+            raise
+        text = f"up to here every step is right; the first that differs is: {step}\n{error.detail}"
+        raise MismatchError(f"{error.kind} at the step: {step}", text) from None
+
+
+def _close(got: Any, want: Any, *, what: str, **tolerance: Any) -> None:
     if isinstance(want, Mapping):
-        _close_mapping(got, want, rtol=rtol, atol=atol, what=what, finite=finite)
+        _close_mapping(got, want, what=what, **tolerance)
     elif isinstance(want, tuple | list) and not _is_numeric_list(want):
-        _close_sequence(got, want, rtol=rtol, atol=atol, what=what, finite=finite)
+        _close_sequence(got, want, what=what, **tolerance)
     elif isinstance(want, torch.Tensor | np.ndarray | list | tuple) or _is_number(want):
-        _close_numbers(got, want, rtol=rtol, atol=atol, what=what, finite=finite)
+        _close_numbers(got, want, what=what, **tolerance)
     elif type(got) is not type(want) or got != want:
         raise MismatchError("wrong value", f"expected {what} to be {_short(want)}, got {_short(got)}")
 
@@ -73,7 +87,7 @@ def _close_mapping(got: Any, want: Mapping[Any, Any], *, what: str, **tolerance:
             "wrong keys", f"keys of {what}: missing {missing or 'none'}, unexpected {extra or 'none'}"
         )
     for key in want:
-        close(got[key], want[key], what=f"{what}[{key!r}]", **tolerance)
+        _close(got[key], want[key], what=f"{what}[{key!r}]", **tolerance)
 
 
 def _close_sequence(got: Any, want: Any, *, what: str, **tolerance: Any) -> None:
@@ -84,7 +98,7 @@ def _close_sequence(got: Any, want: Any, *, what: str, **tolerance: Any) -> None
     if len(got) != len(want):
         raise MismatchError("wrong length", f"expected {what} to have {len(want)} parts, got {len(got)}")
     for place, (g, w) in enumerate(zip(got, want, strict=True)):
-        close(g, w, what=f"{what}[{place}]", **tolerance)
+        _close(g, w, what=f"{what}[{place}]", **tolerance)
 
 
 def _close_numbers(

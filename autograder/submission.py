@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from autograder.errors import LearnerError
+from autograder.record import note_call
 from autograder.sandbox.host import Callback, Host
 from autograder.wire.endpoint import Endpoint, Link, LoopbackLink, PeerError, StandIn
 
@@ -82,6 +83,7 @@ class Remote(StandIn):
         self._endpoint.request("set", self, name, value)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
+        note_call(self._name, args, kwargs)
         return self._endpoint.request("call", self, list(args), kwargs)
 
     def __iter__(self) -> Iterator[Any]:
@@ -152,6 +154,7 @@ def observe(
     if not isinstance(function, Remote):
         args, kwargs = copy.deepcopy((args, kwargs))
         return function(*args, **kwargs), list(args), kwargs
+    note_call(function._name, args, kwargs)
     result: tuple[Any, list[Any], dict[str, Any]] = function._endpoint.request(
         "observe", function, list(args), kwargs
     )

@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from _pytest.runner import runtestprotocol
 
 from autograder.compare import MismatchError
 from autograder.errors import CouldNotRun, CourseError, Crashed, LearnerError, TimeLimit
+from autograder.record import recording
 from autograder.report import Outcome, TestResult
 from autograder.submission import Submission
-from autograder.testing import Rng
+from autograder.testing import Rng, Simpler
+from autograder.trace import Ending, Trace
 
 __all__ = ["Planned", "Suite"]
 
@@ -41,6 +44,8 @@ class Planned:
     exercise: str
     visible: bool
     sentence: str
+    rules: tuple[str, ...] = ()  # of the exercise's contract
+    shrinks: bool = True  # it holds for simpler inputs too
 
 
 class Suite:
@@ -65,16 +70,47 @@ class Suite:
 
     def run(self, planned: Planned, submission: Submission, seed: int) -> TestResult:
         """Runs one test; nothing the learner's code does can make this raise, but CouldNotRun does."""
+        return self.trace(planned, submission, seed)[0]
+
+    def trace(
+        self, planned: Planned, submission: Submission, seed: int, *, simpler: Simpler | None = None
+    ) -> tuple[TestResult, Trace]:
+        """Runs one test and tells what it compared; `simpler` makes its random inputs smaller."""
         item = self._items[planned]
         self._fixtures.submission = submission
-        self._fixtures.rng = Rng(seed, f"{planned.exercise}.{planned.name}")
+        self._fixtures.rng = rng = Rng(seed, f"{planned.exercise}.{planned.name}", simpler)
         self._fixtures.error = None
-        reports = runtestprotocol(item, log=False, nextitem=None)
-        if all(report.passed for report in reports) and len(reports) == 3 and self._fixtures.error is None:
-            return TestResult(planned.name, planned.visible, "passed", planned.sentence)
-        outcome, evidence = _judge(self._fixtures.error, visible=planned.visible)
+        with recording() as log:
+            passed = self._call(item)
+        error = self._fixtures.error
+        if passed and error is None:
+            result = TestResult(planned.name, planned.visible, "passed", planned.sentence)
+            return result, Trace(tuple(log.comparisons), Ending("passed"), tuple(rng.drawn), log.call)
+        outcome, evidence = _judge(error, visible=planned.visible)
         message = f"{planned.sentence}\n{evidence}" if evidence else planned.sentence
-        return TestResult(planned.name, planned.visible, outcome, message)
+        result = TestResult(planned.name, planned.visible, outcome, message)
+        ending = _ending(error, str(item.path))
+        return result, Trace(tuple(log.comparisons), ending, tuple(rng.drawn), log.call)
+
+    def _call(self, item: pytest.Item) -> bool:
+        """Runs the test function; what it raises is kept. True only if it ran to its end.
+
+        Where a test needs nothing but our fixtures and its parameters it is called directly: pytest's own
+        way takes a third of a millisecond more, which would be a third of the cost of grading.
+        """
+        arguments = _simple_arguments(item, self._fixtures)
+        if arguments is None:
+            reports = runtestprotocol(item, log=False, nextitem=None)
+            return len(reports) == 3 and all(report.passed for report in reports)
+        assert isinstance(item, pytest.Function)
+        try:
+            getattr(item.cls(), item.originalname)(**arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._fixtures.error = error
+            return False
+        return True
 
 
 class _Fixtures:
@@ -100,6 +136,19 @@ class _Fixtures:
         if call.excinfo is not None and self.error is None:
             self.error = call.excinfo.value
         return (yield)
+
+
+def _simple_arguments(item: pytest.Item, fixtures: _Fixtures) -> dict[str, object] | None:
+    """What to call a test with; None if it needs pytest: fixtures of its own, set-up, marks."""
+    if not isinstance(item, pytest.Function) or item.cls is None:
+        return None
+    if any(mark.name != "parametrize" for mark in item.iter_markers()) or hasattr(item.cls, "setup_method"):
+        return None
+    given: dict[str, object] = {"submission": fixtures.submission, "rng": fixtures.rng}
+    given |= item.callspec.params if hasattr(item, "callspec") else {}
+    if not set(item.fixturenames) <= set(given):
+        return None
+    return {name: given[name] for name in item.fixturenames}
 
 
 def _collect(path: Path, fixtures: _Fixtures) -> list[pytest.Item]:
@@ -157,7 +206,27 @@ def _planned(item: pytest.Item, path: Path, visible: bool, known: set[str]) -> P
         raise CourseError(
             f"the test `{item.name}` needs a docstring: the sentence the learner reads", path=path
         )
-    return Planned(item.name, name, visible, " ".join(docstring.split("\n\n")[0].split()))
+    function = getattr(item, "function", item)
+    marks = (*getattr(getattr(item, "cls", None), "__rules__", ()), *getattr(function, "__rules__", ()))
+    rules, shrinks = tuple(dict.fromkeys(marks)), not hasattr(function, "__fixed_inputs__")
+    sentence = " ".join(docstring.split("\n\n")[0].split())
+    return Planned(item.name, name, visible, sentence, rules, shrinks)
+
+
+def _ending(error: BaseException | None, path: str) -> Ending:
+    """How a test that did not pass ended, in a form that can be compared."""
+    frames = traceback.extract_tb(error.__traceback__ if error else None)
+    lines = [frame.lineno or 0 for frame in frames if frame.filename == path]
+    line = lines[-1] if lines else 0
+    if isinstance(error, MismatchError):
+        return Ending("mismatch", error.kind, line)
+    if isinstance(error, LearnerError):
+        return Ending("raised", error.kind, line)
+    if isinstance(error, AssertionError | pytest.fail.Exception):
+        return Ending("assertion", str(error), line)
+    if isinstance(error, Exception) and not isinstance(error, CouldNotRun):
+        return Ending("form", type(error).__name__, line)
+    return Ending("unfinished")
 
 
 def _judge(error: BaseException | None, *, visible: bool) -> tuple[Outcome, str]:

@@ -1,4 +1,4 @@
-"""What a test module imports: `exercise`, `close`, `pure`, `cpu_seconds`, and `Rng` for random inputs.
+"""What a test module imports: `exercise`, `rule`, `close`, `pure`, `cpu_seconds`; and `Rng`, random inputs.
 
 A test is an ordinary pytest method of a class marked with `@exercise("softmax")`; its docstring is the
 sentence the learner reads when it fails. `submission` and `rng` are its fixtures.
@@ -6,8 +6,11 @@ sentence the learner reads when it fails. `submission` and `rng` are its fixture
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +19,17 @@ import torch
 from autograder.compare import MismatchError, close
 from autograder.submission import Remote, measure, observe
 
-__all__ = ["MismatchError", "Rng", "close", "cpu_seconds", "exercise", "pure"]
+__all__ = [
+    "MismatchError",
+    "Rng",
+    "Simpler",
+    "close",
+    "cpu_seconds",
+    "exercise",
+    "fixed_inputs",
+    "pure",
+    "rule",
+]
 
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
@@ -30,6 +43,24 @@ def exercise(name: str) -> Callable[[C], C]:
         return cls
 
     return mark
+
+
+def rule(*names: str) -> Callable[[T], T]:
+    """Says which rules of the contract a test (or all tests of a class) rests on: `@rule("R1", "R3")`."""
+    if not names or not all(re.fullmatch(r"R\d+", name) for name in names):
+        raise ValueError(f"expected rules as in the contract, like R1, got {names}")
+
+    def mark(target: T) -> T:
+        target.__rules__ = names  # type: ignore[attr-defined]
+        return target
+
+    return mark
+
+
+def fixed_inputs(test: T) -> T:
+    """Marks a test that does not hold for simpler inputs (rounded numbers, least integers)."""
+    test.__fixed_inputs__ = True  # type: ignore[attr-defined]
+    return test
 
 
 def pure(function: Callable[..., object], *args: object, **kwargs: object) -> Any:
@@ -59,20 +90,33 @@ def _detached(value: object) -> object:
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Simpler:
+    """Makes the inputs of a test easier to read: numbers of one decimal, other values of single integers.
+
+    `integers[i]` takes the place of what the i-th call of `Rng.integer` drew; None keeps it.
+    """
+
+    rounded: bool = False
+    integers: tuple[int | None, ...] = ()
+
+
 class Rng:
     """Random inputs for one test, the same for the same submission seed and test name.
 
-    `numpy` and `torch` are the generators behind the methods.
+    `numpy` and `torch` are the generators behind the methods. `drawn` has the least possible and the drawn
+    value of each call of `integer`.
     """
 
-    def __init__(self, seed: int, name: str) -> None:
-        mixed = np.random.SeedSequence([seed, zlib.crc32(name.encode())])
-        self.numpy = np.random.default_rng(mixed)
-        self.torch = torch.Generator().manual_seed(int(mixed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    def __init__(self, seed: int, name: str, simpler: Simpler | None = None) -> None:
+        self._mixed = np.random.SeedSequence([seed, zlib.crc32(name.encode())])
+        self.drawn: list[tuple[int, int]] = []
+        self._simpler = simpler or Simpler()
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Standard normal tensor."""
-        return torch.randn(shape, generator=self.torch, dtype=dtype)
+        x = torch.randn(shape, generator=self.torch, dtype=dtype)
+        return (x * 10).round() / 10 if self._simpler.rounded else x
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
@@ -85,8 +129,13 @@ class Rng:
         return torch.randint(low, high, shape, generator=self.torch)
 
     def integer(self, low: int, high: int) -> int:
-        """One Python integer in [low, high)."""
-        return int(self.numpy.integers(low, high))
+        """One Python integer in [low, high); of a failing visible test the least that fails is shown."""
+        value = int(self.numpy.integers(low, high))
+        wanted = self._simpler.integers[len(self.drawn) :][:1]
+        if wanted and wanted[0] is not None and low <= wanted[0] < high:
+            value = wanted[0]
+        self.drawn.append((low, value))
+        return value
 
     def bool(self, *shape: int, p: float = 0.5) -> torch.Tensor:
         """Bool tensor, each entry True with probability p."""
@@ -98,4 +147,14 @@ class Rng:
 
     def choice(self, options: Sequence[T]) -> T:
         """One of the options."""
-        return options[self.integer(0, len(options))]
+        return options[int(self.numpy.integers(0, len(options)))]
+
+    # Last, for inside the class their names hide the modules'.
+    @cached_property
+    def numpy(self) -> np.random.Generator:
+        return np.random.default_rng(self._mixed)
+
+    @cached_property
+    def torch(self) -> torch.Generator:
+        state = self._mixed.generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(state >> np.uint64(1)))

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "compare", "magics", "forbid"},
-    {"layout", "report", "wire", "bank"},
-    {"notebooks", "sandbox", "render"},
+    {"errors", "schema", "record", "magics", "forbid"},
+    {"layout", "report", "wire", "bank", "compare"},
+    {"notebooks", "sandbox", "render", "trace"},
     {"source", "submitted", "submission", "identify"},
     {"testing", "repair", "session", "shipping"},
     {"suite", "build", "doctor"},
