@@ -83,7 +83,7 @@ class Assignment:
     @cached_property
     def warm(self) -> list[str]:
         """Modules the released cells import: touched once before any submission is loaded."""
-        text = "\n".join(c.source for c in self.released.cells if c.kind == "code")
+        text = "\n".join(c.source for c in self.released.cells if c.role in ("given", "answer"))
         return [name for name in WARMABLE if name in text]
 
     @cached_property

@@ -148,7 +148,7 @@ class Session:
             self._start()
         assert self._endpoint is not None
         self._endpoint.link.deadline = deadline
-        self._endpoint.request("seed", self._seed)
+        self._endpoint.seed = self._seed
         return Submission(self._endpoint)
 
     @property
@@ -176,7 +176,7 @@ class Session:
     def _run_cells(self, endpoint: _SessionEndpoint) -> bool:
         end = time.monotonic() + CELLS_SECONDS
         endpoint.link.deadline = end
-        endpoint.request("seed", self._seed)
+        endpoint.seed = self._seed
         for label, source in self._cells:
             if label in self._fatal:
                 continue

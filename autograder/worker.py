@@ -1,11 +1,11 @@
-"""The trusted warm process: imports torch and the tests once, then forks one child per submission.
+"""The trusted warm process: imports torch and the tests once, then forks children that grade.
 
-    python -m autograder.worker FD JOBS LEVEL FOLDER...
+    python -m autograder.worker FD JOBS LEVEL SHOWN...
 
-It reads one JSON object per line from the socket FD (a job) and writes one per line (a result). The child
-of a job runs the notebook's planned tests against a `Session`; the parent only hands out work and
-collects results. A child that ends without a result could not run: never a zero, never a pass. Scores are
-made elsewhere (`grader`).
+It reads one JSON object per line from the socket FD (a job) and writes one per line (a result). A child runs
+the planned tests of one submission after another (`running`); the parent only hands out work and collects
+results. A child that ends without a result could not run: never a zero, never a pass. No learner code runs in
+these processes, so a child may serve many submissions; forking one for each costs 60 ms more.
 """
 
 from __future__ import annotations
@@ -21,34 +21,51 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autograder.errors import CouldNotRun, CourseError, Crashed, TimeLimit
-from autograder.report import TestResult
-from autograder.sandbox.jail.limits import Limits
-from autograder.session import Box, Session
-from autograder.suite import Planned, Suite
+from autograder.errors import CouldNotRun, CourseError
+from autograder.running import GRACE_SECONDS, run_job
+from autograder.sandbox.warm import warm
+from autograder.session import Box
+from autograder.suite import Suite
 
 __all__ = ["main"]
 
 MAX_TRIES = 2  # a job whose child died without a result is tried once more
-GRACE_SECONDS = 90.0  # a child may take its exercises' limits and this much more
+MAX_JOBS = 200  # of one child; then it makes room for a fresh one
+ENDED = {"error": "the process that runs the tests ended without a result"}
 
 
 @dataclass(slots=True)
 class Job:
-    """One notebook to grade, as it came, and the child that works on it."""
+    """One notebook to grade, as it came."""
 
     order: dict[str, Any]
     tries: int = 0
-    child: int = 0
     ends: float = 0.0
-    output: bytearray = field(default_factory=bytearray)
+
+    @property
+    def tests(self) -> str:
+        """Which collected tests it needs."""
+        return json.dumps([self.order["files"], self.order["tests_hash"]])
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that grades: the tests it was forked with, the box it uses, and the job it works on."""
+
+    pid: int
+    line: socket.socket
+    tests: frozenset[str]
+    box: Box
+    job: Job | None = None
+    jobs: int = 0
+    said: bytearray = field(default_factory=bytearray)
 
 
 class Worker:
@@ -62,7 +79,7 @@ class Worker:
         self._box = Box(level=level, shown=shown)
         self._suites: dict[str, Suite | CourseError] = {}
         self._waiting: deque[Job] = deque()
-        self._running: dict[int, Job] = {}  # by the pipe their result comes through
+        self._children: dict[int, Child] = {}  # by the descriptor of their line
         self._incoming = bytearray()
 
     def serve(self) -> None:
@@ -70,15 +87,15 @@ class Worker:
         warm_up()
         self._box.wait()
         while True:
-            sources = [self._connection.fileno(), *self._running]
+            sources = [self._connection.fileno(), *self._children]
             for ready in select.select(sources, [], [], 1.0)[0]:
-                if ready in self._running:
-                    self._collect(ready)
+                if ready in self._children:
+                    self._collect(self._children[ready])
                 elif not self._receive():
                     self._stop()
                     return
             self._end_overdue()
-            while self._waiting and len(self._running) < self._jobs:
+            while self._waiting and sum(c.job is not None for c in self._children.values()) < self._jobs:
                 self._start(self._waiting.popleft())
 
     def _receive(self) -> bool:
@@ -91,7 +108,7 @@ class Worker:
 
     def _start(self, job: Job) -> None:
         try:
-            suite = self._suite(job.order)
+            self._collect_tests(job)
             self._box.warm(job.order["warm"])
         except CourseError as error:
             self._answer(job, {"error": str(error)})
@@ -100,66 +117,98 @@ class Worker:
             self._restart_box()
         job.tries += 1
         job.ends = time.monotonic() + GRACE_SECONDS + 3 * sum(job.order["limits"].values())
-        reader, writer = os.pipe()
-        job.child = os.fork()
-        if job.child == 0:
-            os.close(reader)
-            self._be_child(job, suite, writer)
-        os.close(writer)
-        self._running[reader] = job
+        child = self._child_for(job)
+        child.job = job
+        child.jobs += 1
+        with contextlib.suppress(OSError):  # a child that is gone is noticed when its line is read
+            child.line.sendall(json.dumps(job.order).encode() + b"\n")
 
-    def _be_child(self, job: Job, suite: Suite, writer: int) -> None:
+    def _child_for(self, job: Job) -> Child:
+        """An idle child that has the tests, or a new one in the place of one that has not."""
+        for child in [c for c in self._children.values() if c.job is None]:
+            if job.tests in child.tests and child.box is self._box and child.jobs < MAX_JOBS:
+                return child
+            self._dismiss(child)
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            self._be_child(theirs)
+        theirs.close()
+        known = frozenset(key for key, suite in self._suites.items() if isinstance(suite, Suite))
+        child = Child(pid, ours, known, self._box)
+        self._children[ours.fileno()] = child
+        return child
+
+    def _be_child(self, line: socket.socket) -> None:
+        """Grades job after job until the parent hangs up."""
         try:
             self._connection.close()
-            try:
-                result = run_job(job.order, suite, self._box)
-            except CouldNotRun as error:
-                result = {"error": str(error)}
-            with os.fdopen(writer, "wb") as pipe:
-                pipe.write(json.dumps(result).encode())
+            for sibling in self._children.values():
+                sibling.line.close()
+            with line.makefile("rb") as orders:
+                for order in orders:
+                    job = Job(json.loads(order))
+                    line.sendall(json.dumps(self._grade(job)).encode() + b"\n")
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)
 
-    def _collect(self, reader: int) -> None:
-        data = os.read(reader, 2**20)
-        job = self._running[reader]
-        job.output += data
-        if data:
+    def _grade(self, job: Job) -> Mapping[str, Any]:
+        suite = self._suites[job.tests]
+        assert isinstance(suite, Suite)
+        try:
+            return run_job(job.order, suite, self._box)
+        except CouldNotRun as error:
+            return {"error": str(error)}
+
+    def _collect(self, child: Child) -> None:
+        """What a child says; a child that says nothing any more is gone."""
+        try:
+            data = child.line.recv(2**20)
+        except OSError:
+            data = b""
+        child.said += data
+        if data and not child.said.endswith(b"\n"):
             return
-        os.close(reader)
-        del self._running[reader]
-        os.waitpid(job.child, 0)
-        silence = {"error": "the process that runs the tests ended without a result"}
-        result = json.loads(job.output) if job.output else silence
+        job, child.job = child.job, None
+        result = json.loads(child.said) if data else ENDED
+        child.said.clear()
+        if not data:
+            self._dismiss(child)
+        if job is None:
+            return
         if "error" in result and job.tries < MAX_TRIES:
-            job.output.clear()
             self._restart_box()
             self._waiting.appendleft(job)
         else:
             self._answer(job, result)
 
-    def _end_overdue(self) -> None:
-        for job in self._running.values():
-            if time.monotonic() > job.ends:
-                job.tries = MAX_TRIES
-                os.kill(job.child, signal.SIGKILL)
+    def _dismiss(self, child: Child) -> None:
+        del self._children[child.line.fileno()]
+        child.line.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child.pid, 0)
 
-    def _suite(self, order: dict[str, Any]) -> Suite:
-        """The collected tests of a notebook; collected again when a file has changed."""
-        key = json.dumps([order["files"], order["tests_hash"]])
-        if key not in self._suites:
+    def _end_overdue(self) -> None:
+        for child in self._children.values():
+            if child.job is not None and time.monotonic() > child.job.ends:
+                child.job.tries = MAX_TRIES
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _collect_tests(self, job: Job) -> None:
+        """Collects the tests of a notebook, again when a file has changed; raises what is wrong with them."""
+        if job.tests not in self._suites:
+            files = {Path(path): visible for path, visible in job.order["files"].items()}
             try:
-                self._suites[key] = Suite({Path(p): v for p, v in order["files"].items()}, order["limits"])
+                self._suites[job.tests] = Suite(files, job.order["limits"])
             except CourseError as error:
-                self._suites[key] = error
+                self._suites[job.tests] = error
             gc.collect()
             gc.freeze()
-        suite = self._suites[key]
+        suite = self._suites[job.tests]
         if isinstance(suite, CourseError):
             raise suite
-        return suite
 
     def _restart_box(self) -> None:
         """A dead box is replaced; children that still use it fail and their jobs are tried again."""
@@ -169,70 +218,22 @@ class Worker:
         self._box = Box(level=self._level, shown=self._shown)
         self._box.wait()
 
-    def _answer(self, job: Job, result: dict[str, Any]) -> None:
+    def _answer(self, job: Job, result: Mapping[str, Any]) -> None:
         line = json.dumps({"id": job.order["id"], **result}) + "\n"
         with contextlib.suppress(BrokenPipeError):
             self._connection.sendall(line.encode())
 
     def _stop(self) -> None:
-        for job in self._running.values():
+        for child in self._children.values():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(job.child, signal.SIGKILL)
+                os.kill(child.pid, signal.SIGKILL)
         self._box.close()
-
-
-def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
-    """All planned tests of one submission, in order. Every planned test has a result."""
-    folder = Path(order["folder"]) if order["folder"] else None
-    allowed = sum(order["limits"].values())
-    limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=GRACE_SECONDS + 3 * allowed)
-    cells = [tuple(c) for c in order["cells"]]
-    session = Session(box, cells, seed=order["seed"] % 2**63, folder=folder, limits=limits)
-    budget = dict(order["limits"])
-    results = []
-    for planned in suite.planned:
-        if planned.exercise not in order["only"]:
-            continue
-        if reason := order["refused"].get(planned.exercise):
-            result = TestResult(planned.name, planned.visible, "failed", f"{planned.sentence}\n{reason}")
-        else:
-            result = _run_test(suite, planned, session, budget, order["seed"])
-        results.append({"exercise": planned.exercise, **asdict(result)})
-    session.close()
-    return {"tests": results, "cells": session.errors, "printed": session.printed, "starts": session.starts}
-
-
-def _run_test(
-    suite: Suite, planned: Planned, session: Session, budget: dict[str, float], seed: int
-) -> TestResult:
-    """One test, within half of what is left of its exercise's time: a slow test leaves some to the others."""
-    started = time.monotonic()
-    left = budget[planned.exercise]
-    deadline = started + min(left, max(left / 2, 1.0))
-    try:
-        if left < 0.05:
-            raise TimeLimit("used up")
-        result = suite.run(planned, session.submission(deadline), seed)
-        if session.lost:
-            raise session.lost
-        return result
-    except (TimeLimit, Crashed) as error:
-        reason = (
-            "The time limit of this exercise was used up before this test."
-            if isinstance(error, TimeLimit)
-            else ""
-        )
-        message = f"{planned.sentence}\n{reason or f'Your code ended the whole Python process ({error}).'}"
-        return TestResult(planned.name, planned.visible, "failed", message)
-    finally:
-        budget[planned.exercise] = left - (time.monotonic() - started)
 
 
 def warm_up() -> None:
     """Touches what torch imports late, so that no child pays for it."""
     torch.set_num_threads(1)
-    x = torch.ones(2, 2, requires_grad=True)
-    torch.autograd.grad((x @ x).softmax(-1).sum(), x)
+    warm([])
     gc.collect()
     gc.freeze()
 

@@ -99,7 +99,6 @@ class Host:
         """What the other end may ask for, by name."""
         return {
             "run": self.run,
-            "look_up": self.look_up,
             "get": self.get,
             "set": setattr,
             "call": self.call,

@@ -93,7 +93,9 @@ def serve(stream: int, options: dict[str, Any]) -> None:
     if folder := options.get("folder"):
         sys.path.insert(0, folder)
     host = host_module.Host(host_module.fresh_namespace())
-    end = Endpoint(link, host.operations, stand_in=host_module.Callback, locate=host.locate)
+    end = Endpoint(
+        link, host.operations, stand_in=host_module.Callback, locate=host.locate, look_up=host.look_up
+    )
     with contextlib.suppress(Disconnected, Deadline):
         while True:
             reply = end.serve(link.receive())

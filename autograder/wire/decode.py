@@ -42,7 +42,7 @@ class Decoder:
         blob: bytearray,
         *,
         handle: Callable[[int, str], object],
-        own: Callable[[int], object],
+        own: Callable[[int | str], object],
         on_graph: Callable[[int, torch.Tensor], torch.Tensor],
     ) -> None:
         self._blob = memoryview(blob)
@@ -187,8 +187,8 @@ class Decoder:
         return self._handle(number, name[:100])
 
     def _owned(self, parts: list[Node], _depth: int) -> object:
-        (number,) = _fields(parts, int)
-        return self._own(number)
+        (reference,) = _fields(parts, (int, str))
+        return self._own(reference)
 
     _by_tag: ClassVar[dict[str, Callable[[Decoder, list[Node], int], Any]]] = {
         "I": _int,

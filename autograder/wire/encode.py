@@ -98,8 +98,10 @@ class Encoder:
     def _array(self, value: np.ndarray[Any, Any], depth: int) -> Node:
         if value.dtype.char not in NUMPY_KINDS:
             return self._export(value)
-        order, gap = _layout(value.shape, value.strides, value.itemsize)
-        self._append(np.ascontiguousarray(value).tobytes())
+        order, gap = None, False
+        if not value.flags.c_contiguous:
+            order, gap = _layout(value.shape, value.strides, value.itemsize)
+        self._append(value.tobytes())
         return ["a", value.dtype.char, list(value.shape), order, gap, bool(value.flags.writeable)]
 
     def _tensor(self, value: torch.Tensor, depth: int) -> Node:
@@ -108,9 +110,13 @@ class Encoder:
             return self._export(value)
         if value.numel() * value.element_size() > MAX_BLOB:
             raise TooLargeError(f"a tensor of {value.numel()} elements is too large to send")
-        order, gap = _layout(tuple(value.shape), value.stride(), 1)
-        plain = value.detach().resolve_conj().resolve_neg().contiguous()
-        self._append(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+        order, gap = None, False
+        if not value.is_contiguous():
+            order, gap = _layout(tuple(value.shape), value.stride(), 1)
+        plain = value.detach()
+        if plain.dtype is torch.bfloat16:  # numpy has none
+            plain = plain.view(torch.int16)
+        self._append(plain.resolve_conj().resolve_neg().numpy().tobytes())
         place = self._on_tensor(value)
         grad = None
         if self._with_grad and place is None and value.is_leaf and type(value.grad) is torch.Tensor:

@@ -10,6 +10,8 @@ from autograder.wire.frames import HEADER, MAX_BLOB, MAX_HEAD, Message, Protocol
 
 __all__ = ["Deadline", "Disconnected", "SocketLink"]
 
+CHUNK = 2**16
+
 
 class Deadline(Exception):
     """The other end did not answer in time."""
@@ -24,6 +26,7 @@ class SocketLink:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._waiting = bytearray()  # read already, not used yet
         self.deadline: float | None = None
 
     def exchange(self, message: Message, serve: Callable[[Message], Message]) -> Message:
@@ -59,19 +62,19 @@ class SocketLink:
         self._socket.close()
 
     def _read(self, count: int) -> bytearray:
-        data = bytearray(count)
-        view = memoryview(data)
-        while view:
+        while len(self._waiting) < count:
             try:
                 self._limit()
-                got = self._socket.recv_into(view)
+                got = self._socket.recv(max(CHUNK, count - len(self._waiting)))
             except TimeoutError:
                 raise Deadline from None
             except OSError:
                 raise Disconnected from None
-            if got == 0:
+            if not got:
                 raise Disconnected
-            view = view[got:]
+            self._waiting += got
+        data = self._waiting[:count]
+        del self._waiting[:count]
         return data
 
     def _limit(self) -> None:
