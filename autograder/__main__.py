@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from autograder.cli import run
+    try:
+        from autograder.cli import run
 
-    raise SystemExit(run())
+        code = run()
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.stderr.write("Interrupted.\n")
+        code = 1
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

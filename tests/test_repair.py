@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autograder.errors import UnreadableNotebook
 from autograder.layout import Course
-from autograder.notebooks import Released
+from autograder.notebooks import Released, write_notebook
 from autograder.repair import Repaired, repair
 
 Notebook = dict[str, Any]
@@ -365,3 +368,47 @@ def test_outputs_are_dropped_however_many(work: Notebook, released: Released) ->
 def test_what_is_beyond_reading_is_said_clearly(released: Released, raw: bytes, why: str) -> None:
     with pytest.raises(UnreadableNotebook, match=why):
         repair(raw, released)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Every place inside some JSON."""
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, inner in entries:
+        yield (*path, key)
+        yield from places(inner, *path, key)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_whatever_is_broken_it_is_read_or_refused(
+    course: Course, released: Released, data: st.DataObject
+) -> None:
+    """Nothing but UnreadableNotebook ever comes out, and what comes out can be written again."""
+    notebook = json.loads(course.released("01_warmup", "tiny").read_text())
+    for _ in range(data.draw(st.integers(1, 5))):
+        *path, last = data.draw(st.sampled_from([*places(notebook)]))
+        holder = notebook
+        for key in path:
+            holder = holder[key]
+        holder[last] = data.draw(JUNK)
+        if not [*places(notebook)]:
+            break
+    raw = json.dumps(notebook).encode()
+    if data.draw(st.booleans()):
+        cut = data.draw(st.integers(0, len(raw)))
+        raw = raw[:cut] + data.draw(st.binary(max_size=6)) + raw[cut + data.draw(st.integers(0, 6)) :]
+    with suppress(UnreadableNotebook):
+        result = repair(raw, released)
+        write_notebook(result.notebook, {})
+        assert len({c.label for c in result.cells}) == len(result.cells)
+        assert len({c.id for c in result.notebook}) == len(result.notebook)
+        assert {c.id for c in result.notebook} >= {c.id for c in released.cells if c.role not in ("", "demo")}
