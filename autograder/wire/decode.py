@@ -146,7 +146,7 @@ class Decoder:
         dtype = _numpy_dtype(char)
         data = self._take(_count(shape) * dtype.itemsize)
         plain = np.frombuffer(bytearray(data), dtype if dtype.char != "?" else np.uint8).reshape(shape)
-        plain = plain != 0 if dtype.char == "?" else plain
+        plain = np.asarray(plain != 0) if dtype.char == "?" else plain
         array = plain
         if order is not None:
             axes = _permutation(order, len(shape))
