@@ -231,7 +231,7 @@ soft_lookup_picture()
 # - **R1** The score of query $i$ and key $j$ is $q_i \cdot k_j / \sqrt d$, where $d$ is the size of the last axis of `q` and `k`
 #   (not of `v`).
 # - **R2** The weights are the softmax of the scores over the keys: each row of `weights` sums to 1.
-# - **R3** `out` is `weights @ v`. The result is `out` and `weights`, in this order, as a tuple or list.
+# - **R3** `out` is `weights @ v`. The result is `out` and `weights`, in this order.
 # - **R4** Any number of leading axes, the same for `q`, `k` and `v`. $T$, $S$, $d$ and $e$ may all differ.
 # - **R5** `mask` is a bool tensor, **True = may attend**. A key that may not be attended to gets weight exactly 0, and the
 #   softmax runs over the keys that are left. The mask broadcasts to `(..., T, S)`: it may have fewer leading axes, or
@@ -243,6 +243,9 @@ soft_lookup_picture()
 # - **R8** float32 and float64 both work, and the results have the dtype of `q`.
 # - **R9** `out` is differentiable with respect to `q`, `k` and `v`. No argument is changed.
 # - **R10** If `q` and `k` have different last axes, raise `ValueError`.
+#
+# *Up to you:* **F1** a tuple or a list as result. **F2** How you keep forbidden keys out (a low finite number, $-\infty$, leaving
+# them out), as long as R5 to R7 hold.
 #
 # *Not specified, not tested:* NaN or infinities in the arguments, $S = 0$, gradients through `weights`.
 #
@@ -259,8 +262,8 @@ soft_lookup_picture()
 # # scores of query 0: log 3 and 0, so its weights are as 3 to 1; query 1 scores 0 and 0
 # weights   # tensor([[0.7500, 0.2500],
 #           #         [0.5000, 0.5000]])
-# out       # tensor([[6., 1.],
-#           #         [4., 2.]])
+# out       # tensor([[6.0000, 1.0000],
+#           #         [4.0000, 2.0000]])
 #
 # mask = torch.tensor([[False, True], [False, False]])            # query 0 sees key 1 only, query 1 nothing
 # attention(q, k, v, mask)[0]
@@ -458,10 +461,12 @@ split_picture()
 #   feature, as in `nn.Linear`: $y = x\,W^\top$. There is no bias.
 # - **R2** Head $h$ holds the block of features $h d, \dots, (h+1)d - 1$ of its token, with $d = D / n_\text{heads}$:
 #   `q[b, h, t, j]` is feature `h*d + j` of the query of token `t` of sequence `b`. The same holds for `k` and `v`.
-# - **R3** Three tensors of shape $(B, H, T, d)$ come back in the order `q, k, v`, in anything that unpacks into three (a tuple, a list, one stacked
-#   tensor), in the dtype of `x` (float32 and float64 both work). Views are fine.
+# - **R3** Three tensors of shape $(B, H, T, d)$ come back in the order `q, k, v`, in the dtype of `x` (float32 and float64 both
+#   work).
 # - **R4** If `n_heads` does not divide $D$, raise `ValueError`.
 # - **R5** The result is differentiable with respect to `x` and `W`. No argument is changed.
+#
+# *Up to you:* **F1** anything that unpacks into three (a tuple, a list, one stacked tensor) as result. **F2** Views or copies.
 #
 # *Not specified, not tested:* `n_heads` below 1, $W$ of another shape.
 #
@@ -559,9 +564,10 @@ check("qkv_project")
 # `merge_heads(x)`
 #
 # - **R1** `result[b, t, h*d + j] == x[b, h, t, j]`: shape $(B, H, T, d)$ becomes $(B, T, H d)$.
-# - **R2** `x` may be a view with any strides, for example a transposed tensor. It is not changed. The result may be a view or a
-#   copy, and has the dtype of `x`.
+# - **R2** `x` may be a view with any strides, for example a transposed tensor. It is not changed. The result has the dtype of `x`.
 # - **R3** The result is differentiable with respect to `x`.
+#
+# *Up to you:* **F1** a view or a copy.
 #
 # ### Worked example
 #
@@ -654,8 +660,7 @@ check("merge_heads")
 # `MHA(D, H, bias=True)` is an `nn.Module`; `MHA.forward(x, kv=None, mask=None)` gives one tensor.
 #
 # - **R1** It has four layers `nn.Linear(D, D, bias=bias)` as attributes `wq`, `wk`, `wv`, `wo`, and no other parameters or
-#   buffers: the state dict has exactly `wq.weight`, `wk.weight`, `wv.weight`, `wo.weight` and, with bias, the four `.bias`. How they
-#   are initialised is up to you.
+#   buffers: the state dict has exactly `wq.weight`, `wk.weight`, `wv.weight`, `wo.weight` and, with bias, the four `.bias`.
 # - **R2** Head $h$ uses the block of features $h d, \dots, (h+1) d - 1$ of the projected queries, keys and values, with
 #   $d = D/H$ and the scale $1/\sqrt d$. The heads are put side by side in this order, and `wo` is applied to the result.
 # - **R3** With `kv` of shape $(B, S, D)$ keys *and* values come from `kv`, the queries from `x`. Without it, all come from `x`.
@@ -667,11 +672,13 @@ check("merge_heads")
 # - **R6** Gradients reach every weight and bias, `x` and `kv`. After `.double()` the module works in float64.
 # - **R7** Nothing is random (no dropout), in training mode or not, and no argument is changed.
 #
+# *Up to you:* **F1** how the layers are initialised. **F2** Whether the heads use code of your own or
+# `F.scaled_dot_product_attention`: it is allowed here, so that this exercise does not hang on the first one (its bool masks mean the
+# same as ours, and empty rows give zeros).
+#
 # *Not specified, not tested:* $H$ that does not divide $D$.
 #
-# *Not allowed:* `MultiheadAttention`, `multi_head_attention_forward`. *Allowed here:* your own `attention`, or
-# `F.scaled_dot_product_attention` (its bool masks have the same meaning as ours, and empty rows give zeros), so that this
-# exercise does not hang on the first one.
+# *Not allowed:* `MultiheadAttention`, `multi_head_attention_forward`.
 #
 # ### Worked example
 #
@@ -679,7 +686,7 @@ check("merge_heads")
 # m = MHA(2, 2, bias=False)                                   # D = 2, two heads of one feature
 # m.load_state_dict({f"{name}.weight": torch.eye(2) for name in ("wq", "wk", "wv", "wo")})
 # m(torch.eye(2)[None])     # tensor([[[0.7311, 0.5000],
-#                           #          [0.5000, 0.7311]]])
+#                           #          [0.5000, 0.7311]]], grad_fn=...)
 # # Head 0 sees feature 0 only: token 0 scores 1 with itself, 0 with token 1, and softmax of (1, 0) is (0.7311, 0.2689).
 # # Token 1 has a 0 there: scores (0, 0), weights (1/2, 1/2).
 # # The same weights with ONE head, MHA(2, 1, bias=False), give [[0.6698, 0.3302], [0.3302, 0.6698]].
@@ -846,9 +853,11 @@ mask_pictures({name: [[mark == "#" for mark in row] for row in text.split()] for
 # - **R4** says: the window counts the token itself. `window=1` sees only itself, a window of $T$ or more is causal.
 # - **R2** says: padding forbids *columns*. The rows of padded queries stay as open as the others (nobody reads their result).
 # - **R6** says: ids may be any integers, in any order; a document may stop and come back later.
-# - **R7** The result is a bool tensor of the full shape in the table. Views made by `expand` are fine. No argument is changed.
+# - **R7** The result is a bool tensor of the full shape in the table. No argument is changed.
 # - **R8** An unknown `kind`, or a kind without the argument it needs, raises `ValueError`. (0 is not missing: `prefix=0` is the
 #   causal mask.)
+#
+# *Up to you:* **F1** a new tensor, or a view made by `expand`.
 #
 # *Not specified, not tested:* $T = 0$, arguments that a kind does not use, values outside the ranges above.
 #
@@ -1029,7 +1038,9 @@ clock_picture()
 #
 # - **R1** Row $t = 0, \dots, T-1$ holds the sines and cosines of the formula above, with the given `base`.
 # - **R2** They alternate: column $2i$ is the sine and column $2i + 1$ the cosine of hand $i$. The shape is $(T, D)$, the dtype float32.
-# - **R3** Up to position 199 every entry is within $10^{-4}$ of the formula (float32 angles are good enough).
+# - **R3** Up to position 199 every entry is within $10^{-4}$ of the formula.
+#
+# *Up to you:* **F1** whether the angles are computed in float32 or float64.
 #
 # *Not specified, not tested:* odd $D$, $T < 1$.
 #
@@ -1145,6 +1156,9 @@ plt.show()
 #   has the dtype and shape of `x`. (float32 is tested for positions up to 60, float16 up to 251, float64 up to a million.)
 # - **R5** Any number of leading axes. `x` is not changed; the result is differentiable with respect to `x`.
 #
+# *Up to you:* **F1** angles more precise than R4 asks for. **F2** Whether sine, cosine and products are then computed in the angles' precision
+# or in that of `x`.
+#
 # *Not specified, not tested:* odd $D$, other layouts, negative positions.
 #
 # ### Worked example
@@ -1181,7 +1195,7 @@ def rope(x: Tensor, pos: Tensor, base: float = 1e4, layout: str = "interleaved")
     half = x.shape[-1] // 2
     precise = torch.promote_types(x.dtype, torch.float32)
     frequency = base ** (-torch.arange(half, dtype=precise) / half)  # (D/2,)
-    angle = pos[..., None].to(precise) * frequency  # (..., T, D/2)
+    angle = pos[..., None] * frequency  # (..., T, D/2)
     cos, sin = angle.cos(), angle.sin()
     if layout == "interleaved":
         a, b = x[..., 0::2], x[..., 1::2]
@@ -1278,13 +1292,15 @@ plt.show()
 # `attention_backward(dout, q, k, v, mask=None)` gives `dq, dk, dv`.
 #
 # - **R1** They are the gradients of `(out * dout).sum()` with respect to `q`, `k` and `v`, where `out` is what
-#   `attention(q, k, v, mask)` of exercise 1 gives. The result is three tensors in this order, as a tuple or list.
+#   `attention(q, k, v, mask)` of exercise 1 gives. The result is the three of them, in this order.
 # - **R2** The mask means what it means in exercise 1 and broadcasts in the same way: nothing flows between a query and a key that it may not
 #   attend to.
 # - **R3** A query that may attend to nothing has $dq = 0$ and adds nothing to $dk$ and $dv$. Nothing becomes NaN.
 # - **R4** Any number of leading axes, the same for `dout`, `q`, `k` and `v`; $T$, $S$, $d$, $e$ may all differ; float32 and float64.
 # - **R5** Scores between −10,000 and 10,000 give finite and right gradients.
 # - **R6** No argument is changed. (The arguments are plain tensors, without `requires_grad`.)
+#
+# *Up to you:* **F1** a tuple or a list as result.
 #
 # *Not allowed:* anything that differentiates for you: `torch.autograd`, `torch.func`, `.backward`, `requires_grad` (as attribute, argument or
 # method `.requires_grad_`).
@@ -1300,7 +1316,7 @@ plt.show()
 # dv    # tensor([[0.7500, 0.0000],                               raise v[0, 0] by 1, and out rises by 3/4
 #       #         [0.2500, 0.0000]])
 # dk    # tensor([[ 1.5000,  0.0000,  0.0000,  0.0000],
-#       #         [-1.5000,  0.0000,  0.0000,  0.0000]])
+#       #         [-1.5000, -0.0000, -0.0000, -0.0000]])
 # dq    # tensor([[0.8240, 0.0000, 0.0000, 0.0000]])
 # ```
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.testing import close, exercise, pure
+from autograder.testing import close, exercise, pure, rule
 
 F32, F64 = torch.float32, torch.float64
 
@@ -52,6 +52,7 @@ def mask_with_empty_row(rng, *shape: int) -> Tensor:
 
 @exercise("attention")
 class TestAttention:
+    @rule("R1", "R2", "R3", "R4", "R8")
     @pytest.mark.parametrize(
         ("lead", "dtype"), [((), F32), ((2,), F64), ((2, 1, 2), F32)], ids=["plain", "batch", "many axes"]
     )
@@ -63,6 +64,7 @@ class TestAttention:
         close(weights, want_weights, what="weights")
         close(out, want_out, what="out")
 
+    @rule("R1")
     def test_many_features(self, submission, rng):
         """With 64 features per query and 3 per value the weights are neither one-hot nor uniform."""
         q, k, v = qkv(rng, (2,), 4, 6, 64, 3)
@@ -70,6 +72,8 @@ class TestAttention:
         close(weights, attention_by_rows(q, k, v)[1], what="weights")
         close(out, F.scaled_dot_product_attention(q, k, v), what="out")
 
+    @rule("R5")
+    @rule("R1", "R2", "R3")
     @pytest.mark.parametrize(
         "shapes",
         [[(4, 5), (3, 4, 5), (2, 3, 4, 5)], [(1, 5), (4, 1), (2, 1, 1, 5), (2, 1, 4, 5)]],
@@ -86,6 +90,7 @@ class TestAttention:
             close(out, want, what=f"out with a mask of shape {shape}")
             close(weights @ v, want, what=f"weights @ v with a mask of shape {shape}")
 
+    @rule("R5")
     def test_weights_behind_the_mask_are_exactly_zero(self, submission, rng):
         """However good a forbidden key fits, its weight is exactly 0."""
         q = rng.normal(3, 4) + 3
@@ -95,6 +100,7 @@ class TestAttention:
         close(weights, torch.cat([torch.zeros(3, 3), torch.eye(3)], dim=1), atol=0, what="weights")
         close(out, v[3:], what="out")
 
+    @rule("R6")
     def test_empty_rows_are_zero(self, submission, rng):
         """A query with nothing to attend gives zeros, anywhere in a batch, and disturbs no other query."""
         q, k, v = qkv(rng, (2, 2), 3, 4, 5, 2, F32)
@@ -105,6 +111,7 @@ class TestAttention:
         close(weights, want_weights, what="weights")
         close(weights[0, :, -1], torch.zeros(2, 4), atol=0, what="the weights of the empty queries")
 
+    @rule("R6")
     def test_empty_rows_harm_no_gradient(self, submission, rng):
         """A query with nothing to attend takes no gradient and makes no other gradient NaN."""
         inputs = tuple(x.requires_grad_() for x in qkv(rng, (2,), 3, 4, 5, 2))
@@ -115,6 +122,7 @@ class TestAttention:
             close(g, w, what=f"the gradient of {name}")
         close(got[0][0, -1], torch.zeros(5, dtype=F64), atol=0, what="the gradient of the empty query")
 
+    @rule("R7")
     def test_survives_large_scores(self, submission, rng):
         """Scores between -10,000 and 10,000 give finite, right weights."""
         q, k, v = qkv(rng, (), 5, 6, 4, 3)
@@ -124,6 +132,7 @@ class TestAttention:
         close(weights, want_weights, what="weights")
         close(out, want_out, what="out")
 
+    @rule("R7")
     def test_no_allowed_score_loses_against_a_forbidden_one(self, submission, rng):
         """An allowed score of -10,000 beats a forbidden score of +10,000."""
         q, mask = torch.full((1, 4), 100.0, dtype=F64), torch.tensor([[False, True, True, False]])
@@ -133,6 +142,7 @@ class TestAttention:
         close(weights, torch.tensor([[0, 0.5, 0.5, 0]], dtype=F64), what="weights")
         close(out, v[1:3].mean(0, keepdim=True), what="out")
 
+    @rule("R9")
     def test_gradients(self, submission, rng):
         """The gradients with respect to q, k and v are right, with a mask."""
         inputs = tuple(x.requires_grad_() for x in qkv(rng, (2,), 3, 4, 5, 2))
@@ -142,6 +152,7 @@ class TestAttention:
         for name, g, w in zip(("q", "k", "v"), got, want, strict=True):
             close(g, w, what=f"the gradient of {name}")
 
+    @rule("R1", "R2", "R3")
     def test_order_of_the_keys_does_not_matter(self, submission, rng):
         """Shuffling the keys together with their values leaves out unchanged and shuffles the weights."""
         q, k, v = qkv(rng, (2,), 3, 7, 4, 4)
@@ -151,6 +162,7 @@ class TestAttention:
         close(out, want_out, what="out")
         close(weights, want_weights[..., order], what="weights")
 
+    @rule("R9")
     def test_leaves_its_arguments_alone(self, submission, rng):
         """The arguments, here views with unusual strides, are the same after the call."""
         q, k, v = (x.mT.contiguous().mT for x in qkv(rng, (2,), 3, 4, 5, 2, F32))
@@ -158,6 +170,7 @@ class TestAttention:
         out, _ = pure(submission.attention, q, k, v, mask)
         close(out, F.scaled_dot_product_attention(q, k, v, attn_mask=mask), what="out")
 
+    @rule("R10")
     def test_refuses_queries_and_keys_of_different_size(self, submission, rng):
         """Queries and keys of different d are a ValueError; other sizes may differ."""
         q, k, v = qkv(rng, (), 2, 3, 1, 5)
@@ -194,6 +207,7 @@ class TestQKVProject:
         for name, g, w in zip("qkv", (q, k, v), split_by_loop(x, weight, heads), strict=True):
             close(g, w, what=name)
 
+    @rule("R2")
     def test_features_stay_with_their_token(self, submission):
         """What token t brings in comes out at token t, for every head."""
         x = (torch.arange(5)[:, None] * 100.0 + torch.arange(6)).expand(2, 5, 6)
@@ -202,6 +216,7 @@ class TestQKVProject:
         for name, g in zip("qkv", (q, k, v), strict=True):
             close(g, want, what=name)
 
+    @rule("R5")
     def test_gradients(self, submission, rng):
         """Gradients reach x and W through all three results."""
         x, weight = (
@@ -215,6 +230,7 @@ class TestQKVProject:
         close(got[0], want[0], what="the gradient of x")
         close(got[1], want[1], what="the gradient of W")
 
+    @rule("R5")
     def test_leaves_its_arguments_alone(self, submission, rng):
         """The arguments, here views with unusual strides, are the same after the call."""
         x, weight = rng.normal(2, 4, 3).transpose(1, 2), rng.normal(4, 12).T
@@ -222,6 +238,7 @@ class TestQKVProject:
         for name, g, w in zip("qkv", (q, k, v), split_by_loop(x, weight, 2), strict=True):
             close(g, w, what=name)
 
+    @rule("R4")
     def test_refuses_heads_that_do_not_divide(self, submission, rng):
         """A number of heads that does not divide D is a ValueError; one that does is fine."""
         x, weight = rng.normal(1, 2, 6), rng.normal(18, 6)
@@ -233,6 +250,7 @@ class TestQKVProject:
 
 @exercise("merge_heads")
 class TestMergeHeads:
+    @rule("R1", "R2")
     @pytest.mark.parametrize(
         ("size", "dtype"),
         [((2, 3, 4, 5), F32), ((1, 4, 4, 2), F64), ((3, 1, 2, 4), F64), ((2, 5, 1, 1), F32)],
@@ -248,11 +266,13 @@ class TestMergeHeads:
                 want[:, :, h * d + j] = x[:, h, :, j]
         close(submission.merge_heads(x), want)
 
+    @rule("R2")
     def test_takes_a_transposed_tensor(self, submission, rng):
         """The argument may be a view of any strides; it is the same after the call."""
         x = rng.normal(2, 4, 3, 5).transpose(1, 2)
         close(pure(submission.merge_heads, x), x.transpose(1, 2).flatten(2))
 
+    @rule("R3")
     def test_gradient(self, submission, rng):
         """The gradient flows back to where each feature came from."""
         x, dout = rng.normal(2, 3, 4, 2, dtype=F64).requires_grad_(), rng.normal(2, 4, 6, dtype=F64)
@@ -293,6 +313,7 @@ def loaded(submission, weights: dict[str, Tensor], heads: int):
 
 @exercise("MHA")
 class TestMHA:
+    @rule("R2", "R6")
     @pytest.mark.parametrize(
         ("width", "heads", "bias", "dtype"),
         [(6, 3, True, F64), (8, 1, True, F32), (4, 4, False, F64)],
@@ -303,6 +324,7 @@ class TestMHA:
         weights, x = mha_weights(rng, width, bias=bias, dtype=dtype), rng.normal(2, 5, width, dtype=dtype)
         close(loaded(submission, weights, heads)(x), mha_by_heads(weights, heads, x))
 
+    @rule("R3", "R4")
     def test_memory_of_another_length(self, submission, rng):
         """Keys and values come from kv, whose length is its own; a (T, S) mask fits them."""
         weights, x, kv = mha_weights(rng, 6), rng.normal(2, 3, 6), rng.normal(2, 7, 6)
@@ -313,6 +335,7 @@ class TestMHA:
             m(x, kv, mask), mha_by_heads(weights, 2, x, kv, mask[None, None]), what="the result with a mask"
         )
 
+    @rule("R4")
     def test_mask_for_heads_and_sequences(self, submission, rng):
         """A mask may be (T, S) for all, or (B or 1, H or 1, T, S)."""
         weights, x = mha_weights(rng, 6), rng.normal(2, 4, 6)
@@ -327,6 +350,7 @@ class TestMHA:
                 what=f"the result with a mask of {shape}",
             )
 
+    @rule("R4")
     @pytest.mark.parametrize("batch", [2, 3, 1], ids=["2 sequences", "3 sequences", "1 sequence"])
     def test_mask_per_sequence(self, submission, rng, batch):
         """A (B, T, S) mask belongs to the sequences of the batch, not to the heads."""
@@ -334,17 +358,18 @@ class TestMHA:
         mask[..., 1] = True
         close(loaded(submission, weights, 3)(x, mask=mask), mha_by_heads(weights, 3, x, mask=mask[:, None]))
 
-    def test_query_with_nothing_to_attend(self, submission, rng):
-        """A query that may attend to nothing gives the bias of wo, and all gradients stay finite."""
-        weights = mha_weights(rng, 6, dtype=F64)
+    @rule("R5")
+    @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+    def test_query_with_nothing_to_attend(self, submission, rng, bias):
+        """A query that may attend to nothing gives the bias of wo or zeros, and gradients stay finite."""
+        weights, dout = mha_weights(rng, 6, bias=bias, dtype=F64), rng.normal(2, 4, 6, dtype=F64)
         x, mask = rng.normal(2, 4, 6, dtype=F64).requires_grad_(), mask_with_empty_row(rng, 2, 1, 4, 4)
-        out = loaded(submission, weights, 2)(x, mask=mask)
-        close(out[0, -1], weights["wo.bias"], what="the empty row")
-        want = mha_by_heads(weights, 2, x, mask=mask)
+        out, want = loaded(submission, weights, 2)(x, mask=mask), mha_by_heads(weights, 2, x, mask=mask)
+        close(out[0, -1], weights.get("wo.bias", torch.zeros(6, dtype=F64)), what="the empty row")
         close(out, want)
-        dout = rng.normal(2, 4, 6, dtype=F64)
         close(grads(out, (x,), dout)[0], grads(want, (x,), dout)[0], what="the gradient of x")
 
+    @rule("R2")
     def test_heads_are_independent(self, submission, rng):
         """With only the columns of one head left in wo.weight, the result is that head's alone."""
         weights, x = mha_weights(rng, 8, bias=False), rng.normal(1, 3, 8)
@@ -355,6 +380,7 @@ class TestMHA:
         got = loaded(submission, weights | {"wo.weight": only}, 4)(x)
         close(got, F.scaled_dot_product_attention(q, k, v) @ only[:, 2 * head : 2 * head + 2].T)
 
+    @rule("R6")
     def test_gradients_of_every_weight(self, submission, rng):
         """Every weight and bias gets the right gradient, and so do x and kv."""
         weights = mha_weights(rng, 6, dtype=F64)
@@ -372,6 +398,7 @@ class TestMHA:
             part, kind = name.split(".")
             close(getattr(getattr(m, part), kind).grad, w, what=f"the gradient of {name}")
 
+    @rule("R7")
     def test_same_answer_twice(self, submission, rng):
         """Nothing is drawn at random in training mode either, and the arguments are left alone."""
         weights, x, kv = mha_weights(rng, 4), rng.normal(2, 3, 4), rng.normal(2, 5, 4)
@@ -388,6 +415,7 @@ def mask_by_sets(T: int, allowed) -> Tensor:
 
 @exercise("make_mask")
 class TestMakeMask:
+    @rule("R1", "R7")
     def test_every_pair_of_the_causal_mask(self, submission):
         """Causal: i sees j exactly when j <= i, for many tokens and for one."""
         for T in (7, 1):
@@ -397,46 +425,54 @@ class TestMakeMask:
                 what=f"the mask for T = {T}",
             )
 
+    @rule("R2", "R7")
     def test_lengths_from_zero_to_all(self, submission, rng):
         """Padding: sequence b sees the first lengths[b] columns, from every row, lengths 0 and T included."""
         lengths = torch.tensor([0, 6, rng.integer(1, 6)])
         want = torch.cat([mask_by_sets(6, lambda i, j, n=n: j < n) for n in lengths.tolist()])
         close(submission.make_mask(6, "padding", lengths=lengths), want)
 
+    @rule("R3", "R7")
     def test_lengths_with_a_causal_mask(self, submission, rng):
         """Causal and padding: j <= i and j < lengths[b]."""
         lengths = torch.tensor([0, 6, rng.integer(1, 6)])
         want = torch.cat([mask_by_sets(6, lambda i, j, n=n: j <= i and j < n) for n in lengths.tolist()])
         close(submission.make_mask(6, "causal_padding", lengths=lengths), want)
 
+    @rule("R4", "R7")
     def test_windows_short_and_long(self, submission):
         """Sliding: i sees j exactly when i - window < j <= i, for windows from 1 to longer than the text."""
         for w in (1, 3, 6, 9):
             want = mask_by_sets(6, lambda i, j, w=w: i - w < j <= i)
             close(submission.make_mask(6, "sliding", window=w), want, what=f"the mask for window {w}")
 
+    @rule("R5", "R7")
     def test_prefixes_short_and_long(self, submission):
         """Prefix: i sees j exactly when j <= i or j < prefix, from one token to all of the text."""
         for p in (1, 4, 6):
             want = mask_by_sets(6, lambda i, j, p=p: j <= i or j < p)
             close(submission.make_mask(6, "prefix", prefix=p), want, what=f"the mask for prefix {p}")
 
+    @rule("R5", "R8")
     def test_prefix_of_zero_is_not_missing(self, submission):
         """A prefix of 0 tokens is given, not missing: the mask is causal."""
         close(submission.make_mask(5, "prefix", prefix=0), mask_by_sets(5, lambda i, j: j <= i))
 
+    @rule("R6", "R7")
     def test_document_that_comes_back(self, submission, rng):
         """Packed: j <= i and the same id; a document may come back after another one."""
         ids = [4, 4, 9, 4, 9, 9, 0]
         want = mask_by_sets(7, lambda i, j: j <= i and ids[i] == ids[j])
         close(submission.make_mask(7, "packed", doc_ids=torch.tensor(ids)), want)
 
+    @rule("R6", "R7")
     def test_documents_per_sequence(self, submission, rng):
         """Packed with ids (B, T): each sequence has documents of its own."""
         ids = rng.integers(0, 3, 3, 6)
         want = [mask_by_sets(6, lambda i, j, row=row: j <= i and row[i] == row[j]) for row in ids.tolist()]
         close(pure(submission.make_mask, 6, "packed", doc_ids=ids), torch.cat(want))
 
+    @rule("R8")
     @pytest.mark.parametrize(
         ("kind", "good", "want", "bad"),
         [
@@ -453,6 +489,7 @@ class TestMakeMask:
         with pytest.raises(ValueError):
             submission.make_mask(3, kind, **bad)
 
+    @rule("R8")
     def test_refuses_an_unknown_kind(self, submission):
         """A kind that is not on the list is a ValueError; one that is on it is not."""
         close(submission.make_mask(2, "causal"), torch.tensor([[[[True, False], [True, True]]]]))
@@ -462,6 +499,7 @@ class TestMakeMask:
 
 @exercise("sinusoidal")
 class TestSinusoidal:
+    @rule("R1", "R2", "R3")
     @pytest.mark.parametrize(("T", "D", "base"), [(200, 16, 1e4), (9, 6, 100.0), (1, 4, 1e4), (12, 2, 7.0)])
     def test_formula(self, submission, T, D, base):
         """The formula holds for other sizes and another base, in float32, up to position 199."""
@@ -470,6 +508,7 @@ class TestSinusoidal:
         want[:, 0::2], want[:, 1::2] = angle.sin(), angle.cos()
         close(submission.sinusoidal(T, D, base=base), want.float(), atol=1e-4)
 
+    @rule("R1")
     def test_similarity_depends_on_the_distance(self, submission, rng):
         """The dot product of two rows is the sum of cos(distance * frequency), wherever they stand."""
         T, D = 10, 2 * rng.integer(3, 8)
@@ -494,6 +533,7 @@ def rotated(x: Tensor, pos: Tensor, *, base: float = 1e4, layout: str = "interle
 
 @exercise("rope")
 class TestRope:
+    @rule("R1", "R2", "R4", "R5")
     @pytest.mark.parametrize("layout", ["interleaved", "half"])
     @pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
     def test_rotation(self, submission, rng, layout, dtype):
@@ -505,32 +545,39 @@ class TestRope:
             atol=2e-5 if dtype == F32 else None,
         )
 
+    @rule("R3")
     @pytest.mark.parametrize("layout", ["interleaved", "half"])
     def test_uses_the_positions_it_is_given(self, submission, rng, layout):
         """Positions may come in any order, repeat and leave gaps."""
         x, pos = rng.normal(6, 4, dtype=F64), torch.tensor([7, 0, 7, 59, 3, 12])
         close(submission.rope(x, pos, layout=layout), rotated(x, pos, layout=layout))
 
+    @rule("R3")
     def test_positions_per_sequence(self, submission, rng):
         """Positions of shape (B, 1, T) give each sequence of (B, H, T, D) its own."""
         x, pos = rng.normal(3, 2, 4, 6, dtype=F64), rng.integers(0, 50, 3, 1, 4)
         close(submission.rope(x, pos), rotated(x, pos))
 
+    @rule("R1")
     def test_other_base(self, submission, rng):
         """The base sets the frequencies."""
         x, pos = rng.normal(4, 6, dtype=F64), torch.tensor([0, 1, 5, 20])
         close(submission.rope(x, pos, base=500.0), rotated(x, pos, base=500.0))
 
+    @rule("R4")
     def test_far_positions(self, submission, rng):
         """For float64 the angles are right at positions around a million."""
         x, pos = rng.normal(3, 6, dtype=F64), torch.tensor([1_000_000, 999_983, 123_457])
         close(submission.rope(x, pos), rotated(x, pos), atol=1e-8)
 
-    def test_half_precision_input(self, submission, rng):
+    @rule("R4")
+    @pytest.mark.parametrize("layout", ["interleaved", "half"])
+    def test_half_precision_input(self, submission, rng, layout):
         """For float16 the angles are still computed in at least float32, and float16 comes back."""
         x, pos = rng.normal(4, 16).half(), torch.tensor([251, 247, 239, 233])
-        close(submission.rope(x, pos), rotated(x, pos), atol=1e-2)
+        close(submission.rope(x, pos, layout=layout), rotated(x, pos, layout=layout), atol=1e-2)
 
+    @rule("R2")
     def test_layouts_are_permutations_of_each_other(self, submission, rng):
         """Reordering the features turns one layout into the other."""
         x, pos = rng.normal(5, 8, dtype=F64), rng.integers(0, 60, 5)
@@ -539,6 +586,7 @@ class TestRope:
         close(half, rotated(x, pos)[:, order], what="the half layout of reordered features")
         close(submission.rope(x, pos)[:, order], half, what="the reordered interleaved layout")
 
+    @rule("R5")
     def test_gradient_turns_back(self, submission, rng):
         """The gradient of x is the upstream gradient turned by the opposite angle; x itself is left alone."""
         x, pos, dout = rng.normal(4, 6, dtype=F64), rng.integers(1, 40, 4), rng.normal(4, 6, dtype=F64)
@@ -562,6 +610,7 @@ class TestAttentionBackward:
         for name, g, w in zip(("dq", "dk", "dv"), got, want, strict=True):
             close(g, w, what=name)
 
+    @rule("R1", "R4")
     @pytest.mark.parametrize(
         ("lead", "dtype"),
         [((), F64), ((2, 3), F64), ((2,), F32)],
@@ -571,6 +620,7 @@ class TestAttentionBackward:
         """All sizes different, any leading axes, float32 and float64: the gradients of autograd."""
         self.compare(submission, rng.normal(*lead, 3, 2, dtype=dtype), qkv(rng, lead, 3, 5, 4, 2, dtype))
 
+    @rule("R2")
     @pytest.mark.parametrize("shape", [(3, 4), (2, 1, 1, 4), (2, 3, 4)], ids=lambda s: "x".join(map(str, s)))
     def test_forbidden_pairs(self, submission, rng, shape):
         """Nothing flows through forbidden pairs; the mask broadcasts as in the forward pass."""
@@ -578,11 +628,13 @@ class TestAttentionBackward:
         mask[..., 0] = True
         self.compare(submission, rng.normal(2, 2, 3, 2, dtype=F64), qkv(rng, (2, 2), 3, 4, 5, 2), mask)
 
+    @rule("R3")
     def test_empty_rows(self, submission, rng):
         """A query with nothing to attend has dq = 0, adds nothing to dk and dv, and makes no NaN."""
         mask = mask_with_empty_row(rng, 2, 3, 4)
         self.compare(submission, rng.normal(2, 3, 2, dtype=F64), qkv(rng, (2,), 3, 4, 5, 2), mask)
 
+    @rule("R5")
     def test_survives_large_scores(self, submission, rng):
         """Scores up to 10,000 in size give finite, right gradients."""
         u = F.normalize(rng.normal(4, dtype=F64), dim=0)
@@ -592,6 +644,7 @@ class TestAttentionBackward:
         )  # two keys nearly tie each time
         self.compare(submission, rng.normal(3, 2, dtype=F64), (q, k, rng.normal(5, 2, dtype=F64)))
 
+    @rule("R6")
     def test_leaves_its_arguments_alone(self, submission, rng):
         """The arguments, here views with unusual strides, are the same after the call."""
         inputs = tuple(x.mT.contiguous().mT for x in qkv(rng, (2,), 3, 4, 5, 2))
