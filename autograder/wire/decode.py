@@ -26,6 +26,9 @@ from autograder.wire.frames import (
 
 __all__ = ["Decoder"]
 
+MAX_COLLISIONS = 100  # of the hashes of a set's or dict's keys: many would take quadratic time to insert
+MAX_RANGE = 10**7
+
 T = TypeVar("T")
 
 
@@ -84,10 +87,11 @@ class Decoder:
     def _hashable(self, parts: list[Node], depth: int) -> list[Any]:
         values = self._values(parts, depth)
         try:
-            for value in values:
-                hash(value)
+            hashes = {hash(value) for value in values}
         except TypeError:
             raise ProtocolError("an unhashable key") from None
+        if len(values) - len(hashes) > MAX_COLLISIONS:
+            raise ProtocolError("keys made to collide")
         return values
 
     def _dict(self, parts: list[Node], depth: int) -> dict[Any, Any]:
@@ -115,7 +119,10 @@ class Decoder:
         values = self._values(parts, depth)
         if len(values) != 2 or not all(type(v) in (int, float) for v in values):
             raise ProtocolError("not a complex number")
-        return complex(*values)
+        try:
+            return complex(*values)
+        except OverflowError:
+            raise ProtocolError("not a complex number") from None
 
     def _bytes(self, parts: list[Node], _depth: int) -> bytes:
         (count,) = _fields(parts, int)
@@ -123,8 +130,8 @@ class Decoder:
 
     def _range(self, parts: list[Node], _depth: int) -> range:
         start, stop, step = _fields(parts, int, int, int)
-        if step == 0:
-            raise ProtocolError("a range with step 0")
+        if step == 0 or abs(stop - start) // abs(step) > MAX_RANGE:
+            raise ProtocolError("a range with step 0 or without end")
         return range(start, stop, step)
 
     def _slice(self, parts: list[Node], depth: int) -> slice:
@@ -236,6 +243,8 @@ def _numpy_dtype(char: str) -> np.dtype[Any]:
 
 def _count(shape: list[Node]) -> int:
     if len(shape) > MAX_NDIM or not all(type(n) is int and 0 <= n < MAX_DIM for n in shape):
+        raise ProtocolError("a wrong shape")
+    if math.prod(n or 1 for n in shape) >= MAX_DIM:  # also of what is empty: the strides overflow
         raise ProtocolError("a wrong shape")
     return math.prod(shape)
 
