@@ -22,12 +22,14 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def secret_lines(course: Course, section: str) -> frozenset[str]:
-    """Lines of code of a section's hidden tests that nothing released has."""
-    released = "\n".join(_text(path) for path in (course.release / section).rglob("*") if path.is_file())
+    """Lines of code of a section's hidden tests that no released file, solution or variant has."""
+    told = [*(course.release / section).rglob("*"), *(course.solutions / section).rglob("*")]
+    told += (course.hidden / section).glob("bank_*.py")
+    elsewhere = "\n".join(_text(path) for path in told if path.is_file())
     lines: set[str] = set()
     for path in (course.hidden / section).glob("test_*.py"):
         lines |= set(_code(path.read_text(encoding="utf-8")))
-    return frozenset(line for line in lines if line not in released)
+    return frozenset(line for line in lines if line not in elsewhere)
 
 
 def find_leaks(lines: Iterable[str], folders: Iterable[Path]) -> list[tuple[Path, str]]:

@@ -65,8 +65,7 @@ class Stage:
     @property
     def shown(self) -> list[Path]:
         """What learners and graders may see."""
-        graded = [self.course.root / name for name in ("release", "autograded", "feedback")]
-        return [*graded, self.exchange, self.root / "learners"]
+        return [*(self.course.root / name for name in ("release", "autograded", "feedback")), self.exchange]
 
     def submitted(self, learner: str, section: str) -> Path:
         """What was collected from a learner."""
@@ -144,7 +143,7 @@ def _grade(stage: Stage, section: str, step: Step) -> None:
     with step(f"autograde {section}"):
         began = time.time()
         try:
-            stage.instructor("autograde", section)
+            stage.instructor("autograde", section, "--Batch.unsafe=True")  # nobody else's work
         except CouldNotRun as error:
             stage.problems.append(str(error))
         stage.seconds |= _times(stage.course.root / "autograded", section, began)

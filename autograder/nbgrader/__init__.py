@@ -4,17 +4,23 @@
 leaves the rest as it is; it starts nothing. Everything is named by dotted strings, which nbgrader imports
 when a command needs them (and which its config panel can show).
 
-    exporter   reads whatever was handed in
-    intake     a submission's folder made ready: renamed notebooks, bad timestamps
-    sanitize   the notebook that goes on: every released cell once, with the learner's answers
-    batch      one grader for all submissions of a run
-    execute    scores and reports in the grade cells, made without a kernel
-    comments   messages and bonus points into the gradebook
-    books      the gradebook kept open through a run
-    progress   a bar in the terminal
-    collect    the exchange's collect, which takes plain files of bounded size only
-    feedback   the exchange's release_feedback, also for notebooks under another name
-    markup     learners' HTML cleaned before an instructor's browser sees it
+    intake       a submission's folder made ready: renamed notebooks, bad timestamps
+    exporter     reads whatever was handed in
+    sanitize     the notebook that goes on: every released cell once, with the learner's answers
+    batch        one grader for all submissions of a run
+    consistency  what must be so before a run begins
+    execute      scores and reports in the grade cells, made without a kernel
+    comments     messages and bonus points into the gradebook
+    books        the gradebook kept open through a run
+    progress     a bar in the terminal
+    pages        feedback pages, made quickly
+    markup       learners' HTML cleaned before an instructor's browser sees it
+    collect      the exchange's collect, which takes plain files of bounded size only
+    feedback     the exchange's release_feedback, also for notebooks under another name
+    plainfile    what a plain file is
+    commands     nbgrader's commands called from a program
+    scores       what stands in the gradebook
+    generate     generate_assignment for the builder
 """
 
 from __future__ import annotations
@@ -39,7 +45,7 @@ def configure(c: Any) -> None:
     c.Autograde.exporter_class = f"{HERE}.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = [
         f"{HERE}.sanitize.RepairSubmission",
-        *_steps(Autograde, "sanitize_preprocessors"),
+        *_steps(Autograde, "sanitize_preprocessors", without="CheckCellMetadata"),  # the second pass checks
     ]
     c.Autograde.autograde_preprocessors = _steps(
         Autograde,
@@ -55,19 +61,31 @@ def configure(c: Any) -> None:
         "nbgrader.preprocessors.clearhiddentests.ClearHiddenTests",
         *_steps(GenerateFeedback, "preprocessors"),
     ]
+    c.GenerateFeedback.exporter_class = f"{HERE}.pages.FeedbackExporter"
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
+    c.HTMLExporter.exclude_anchor_links = True
+    c.HTMLExporter.filters = {
+        "strip_files_prefix": f"{HERE}.markup.clean_markup",
+        "highlight_code": f"{HERE}.pages.highlighted",
+    }
     c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
     c.ExchangeFactory.release_feedback = f"{HERE}.feedback.ReleaseFeedback"
 
 
 def _steps(
-    converter: Any, trait: str, *, instead: Mapping[str, str] = NOTHING, after: Mapping[str, str] = NOTHING
+    converter: Any,
+    trait: str,
+    *,
+    instead: Mapping[str, str] = NOTHING,
+    after: Mapping[str, str] = NOTHING,
+    without: str = "",
 ) -> list[str]:
     """nbgrader's own steps as dotted names, some replaced or followed by ours; a step it adds is not lost."""
     default: Sequence[type] = converter.class_traits()[trait].default()
     names: list[str] = []
     for step in default:
+        if step.__name__ == without:
+            continue
         names.append(instead.get(step.__name__, f"{step.__module__}.{step.__name__}"))
         names += [after[step.__name__]] if step.__name__ in after else []
     missing = {*instead, *after} - {step.__name__ for step in default}

@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import nbformat
+from nbgrader.converters.base import NbGraderException
+from traitlets import Bool, Integer
+from traitlets.config import LoggingConfigurable
 
 from autograder.errors import CouldNotRun
 from autograder.grader import Assignment, Grader
 from autograder.layout import Course
 from autograder.nbgrader.books import open_books
+from autograder.nbgrader.consistency import problems
 from autograder.nbgrader.intake import prepare_folder, read_submitted, student_of
 from autograder.nbgrader.progress import Progress
 from autograder.report import Report
@@ -57,24 +61,27 @@ class Sanitized:
     code: tuple[str, ...]
 
 
-class Batch:
+class Batch(LoggingConfigurable):  # type: ignore[misc]
     """The reports of one run, made ahead of time where possible."""
 
-    def __init__(self, converter: Any) -> None:
-        self.course = Course(Path(converter.coursedir.root))
-        self._converter = converter
+    jobs = Integer(0, help="Submissions graded at the same time; 0 for one per core.").tag(config=True)
+    unsafe = Bool(False, help="Grade also where the walls around learners' code are weak.").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.course = Course(Path(self.parent.coursedir.root))
         self._grader: Grader | None = None
         self._assignments: dict[tuple[str, str], Assignment] = {}
         self._waiting: deque[tuple[Key, Path]] = deque()
         self._ready: dict[Key, tuple[str, Future[Report]]] = {}
         self._sanitized: dict[Key, Sanitized] = {}
-        self._progress = Progress(converter.log)
+        self._progress = Progress(self.log)
         self._restarts = RESTARTS
 
     @classmethod
     def around(cls, converter: Any) -> Self:
         """A batch that begins and ends with a converter's way through its submissions."""
-        batch = cls(converter)
+        batch = cls(parent=converter)
         convert, ignored = converter.convert_notebooks, converter.coursedir.ignore
 
         @functools.wraps(convert)
@@ -98,17 +105,21 @@ class Batch:
         return self._assignments[name]
 
     def plan(self) -> None:
-        """Makes every folder ready and notes what nbgrader will grade, in its order."""
-        coursedir, assignments = self._converter.coursedir, self._converter.assignments
+        """Makes every folder ready and notes what nbgrader will grade, in its order.
+
+        Raises NbGraderException before anything is touched when the run can't end well.
+        """
+        coursedir, assignments = self.parent.coursedir, self.parent.assignments
+        for problem in problems(self.course, coursedir, unsafe=self.unsafe):
+            self.log.error("[autograder] %s", problem)
+            raise NbGraderException(problem)
         pattern = self._path("submitted", coursedir.student_id)
         for folder in sorted(glob.glob(pattern)):  # noqa: PTH207 - absolute, as nbgrader's
             student = student_of(coursedir, "submitted", folder)
             try:
                 prepared = prepare_folder(Path(folder), self.course, coursedir.assignment_id)
             except OSError as error:
-                self._converter.log.error(
-                    "[autograder] %s: this folder can't be made ready (%s)", student, error
-                )
+                self.log.error("[autograder] %s: the folder can't be made ready: %s", student, error)
                 continue
             wanted = [p for p in prepared.notebooks if fnmatch.fnmatch(p.stem, coursedir.notebook_id)]
             if wanted:
@@ -117,17 +128,17 @@ class Batch:
             if self._will_be_graded(folder, student):
                 self._waiting += [(Key(student, coursedir.assignment_id, path.stem), path) for path in wanted]
                 if prepared.lines:
-                    self._converter.log.warning("[autograder] %s: %s", student, "; ".join(prepared.lines))
+                    self.log.warning("[autograder] %s: %s", student, "; ".join(prepared.lines))
         self._progress.total = len(self._waiting)
 
     def remember(self, key: Key, raw: bytes, problem: str, nb: Any) -> None:
         """What the first pass made of the bytes `raw`."""
         self._sanitized[key] = Sanitized(raw, problem, learner_code(nb))
 
-    def report(self, key: Key, nb: Any, *, jobs: int | None = None) -> Report:
+    def report(self, key: Key, nb: Any) -> Report:
         """The report on the notebook in hand. Raises CouldNotRun when the machine failed, not the learner."""
         if self._grader is None:
-            self._grader = Grader(jobs=jobs)
+            self._grader = self._new_grader()
         sanitized = self._sanitized.pop(key, None)
         known = sanitized is not None and sanitized.code == learner_code(nb)
         raw = sanitized.raw if sanitized is not None and known else nbformat.writes(nb).encode()
@@ -139,11 +150,14 @@ class Batch:
                 raise
             self._restarts -= 1
             self._grader.close()
-            self._grader = Grader(jobs=jobs)
+            self._grader = self._new_grader()
             self._ready.clear()
             report = self._grader.submit(raw, self.assignment(key)).result()
         problem = [sanitized.problem] if sanitized is not None and sanitized.problem else []
         return replace(report, notes=(*problem, *report.notes))
+
+    def _new_grader(self) -> Grader:
+        return Grader(jobs=self.jobs or None)
 
     def close(self) -> None:
         """Ends the grader; what it has not graded stays ungraded."""
@@ -169,17 +183,17 @@ class Batch:
 
     def _will_be_graded(self, folder: str, student: str) -> bool:
         """What nbgrader will decide; a wrong guess costs time and nothing else."""
-        coursedir = self._converter.coursedir
+        coursedir = self.parent.coursedir
         graded = self._path("autograded", student)
         if student in coursedir.student_id_exclude.split(","):
             return False
-        if self._converter.force or not Path(graded).exists():
+        if self.parent.force or not Path(graded).exists():
             return True
         new, old = coursedir.get_existing_timestamp(folder), coursedir.get_existing_timestamp(graded)
         return new is not None and old is not None and new > old
 
     def _path(self, step: str, student: str) -> str:
-        coursedir = self._converter.coursedir
+        coursedir = self.parent.coursedir
         directory = getattr(coursedir, f"{step}_directory")
         return str(coursedir.format_path(directory, student, coursedir.assignment_id))
 

@@ -17,10 +17,12 @@ __all__ = ["open_books"]
 
 @contextmanager
 def open_books() -> Iterator[None]:
-    """One engine per database for every Gradebook made inside."""
-    create = api.create_engine
-    api.create_engine = functools.cache(create)
+    """One engine per database for every Gradebook made inside, whose tables are looked for once."""
+    create_engine, metadata = api.create_engine, api.Base.metadata
+    api.create_engine = functools.cache(create_engine)
+    metadata.create_all = functools.cache(metadata.create_all)
     try:
         yield
     finally:
-        api.create_engine = create
+        api.create_engine = create_engine
+        del metadata.create_all  # the method shows again

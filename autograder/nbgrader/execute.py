@@ -12,9 +12,8 @@ from typing import Any
 import nbformat
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import Integer
 
-from autograder.errors import CouldNotRun, CourseError
+from autograder.errors import CouldNotRun
 from autograder.nbgrader.batch import Key
 from autograder.render.cell import cell_html
 from autograder.render.clean import html_prose
@@ -26,14 +25,12 @@ __all__ = ["IsolatedExecute"]
 class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
     """Writes the report into the notebook, and into `resources` for the steps that follow."""
 
-    jobs = Integer(0, help="Submissions graded at the same time; 0 for one per core.").tag(config=True)
-
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         key = Key.of(resources)
         batch = self.parent.batch
         if not batch.assignment(key).released.exercises:
             return nb, resources
-        report = batch.report(key, nb, jobs=self.jobs or None)
+        report = batch.report(key, nb)
         if report.outcome != "graded":
             raise CouldNotRun(_reasons(key, report))
         report = report.visible_copy()
@@ -42,23 +39,14 @@ class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
                 if utils.is_grade(cell) and not utils.is_solution(cell):
-                    _write_score(cell, results)
+                    _write_score(cell, results[cell.metadata.nbgrader["grade_id"]])
         if report.notes:
             nb.cells.insert(0, _notes(report.notes))
         resources["autograder"]["report"] = report
         return nb, resources
 
 
-def _write_score(cell: Any, results: dict[str, ExerciseResult]) -> None:
-    settings = cell.metadata.nbgrader
-    result = results.get(settings["grade_id"])
-    points = float(settings["points"])
-    if result is None or points != (0.0 if result.bonus else result.max_score):
-        raise CourseError(
-            f"the gradebook gives `{settings['grade_id']}` {points:g} points and the released notebook "
-            f"{f'{result.max_score:g}' if result else 'does not have it'}; "
-            "run `nbgrader generate_assignment --force`"
-        )
+def _write_score(cell: Any, result: ExerciseResult) -> None:
     score = 0.0 if result.bonus else float(result.score)  # a bonus goes to the extra credit, see `comments`
     data = {"text/plain": repr(score), "text/html": cell_html(result)}
     cell.execution_count = 1

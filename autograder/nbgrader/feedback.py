@@ -1,8 +1,8 @@
 """The exchange's release_feedback: a page under every name its notebook was handed in, and nobody is held up.
 
-A learner's nbgrader looks for feedback on the files that were handed in. `intake` grades `attention (1).ipynb`
-as `attention.ipynb`, so that its page is published under both names. A submission that did not come through
-the exchange has no secret to publish under: it is named and left out.
+A learner's nbgrader looks for feedback on the files handed in. `intake` grades `attention (1).ipynb` as
+`attention.ipynb`, so that its page is published under both names. A submission that did not come through the
+exchange has no secret to publish under: it is named and left out.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ another site; one into the instructor's own server is only text.
 
 from __future__ import annotations
 
+import functools
+
 import bleach
 from nbconvert.filters import strip_files_prefix
 
@@ -54,6 +56,7 @@ ATTRIBUTES = {"td": ("align", "colspan", "rowspan"), "th": ("align", "colspan", 
 PICTURES = ("data:image/png;", "data:image/jpeg;", "data:image/gif;", "data:image/webp;")
 
 
+@functools.lru_cache(maxsize=4096)  # most cells of a cohort are the same text
 def clean_markup(text: str) -> str:
     """HTML without anything that could run, load or imitate the page around it."""
     cleaned = bleach.clean(
@@ -67,8 +70,8 @@ def clean_markup(text: str) -> str:
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
-    if name == "class":
-        return tag in ("code", "div", "pre", "span")  # the colours of code
+    if name == "class":  # the colours of code; a diagram would be code for the browser
+        return tag in ("code", "div", "pre", "span") and "mermaid" not in value
     if name == "href":
         return tag == "a" and value.startswith(("#", "http://", "https://", "mailto:"))
     if name == "src":
