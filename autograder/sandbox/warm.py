@@ -7,13 +7,19 @@ cells, which the grader reads and sends.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
-__all__ = ["settle", "warm"]
+__all__ = ["collapse", "settle", "warm"]
+
+MAPS = Path("/proc/self/maps")
+LARGE = 2 * 2**20  # bytes of a large page
+COLLAPSE = 25  # MADV_COLLAPSE, Linux 6.1 and later; others answer with an error, which changes nothing
 
 
 def warm(modules: Iterable[str]) -> None:
@@ -30,6 +36,24 @@ def warm(modules: Iterable[str]) -> None:
             continue
         if name == "torch.optim":
             torch.optim.SGD(layer.parameters(), lr=0.0).step()
+
+
+def collapse() -> None:
+    """Asks Linux to keep this process's memory in pages of 2 MiB, where it will.
+
+    A fork copies the table of pages and an exit takes it down: with large pages both cost a fifth (here 3
+    instead of 10 ms for a process with torch). Takes 0.3 s once, so it pays for a batch of 20 or more.
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "madvise") or not MAPS.exists():
+        return
+    for line in MAPS.read_text().splitlines():
+        area, rights, _, device, _ = line.split(maxsplit=4)[:5]
+        if rights != "rw-p" or device != "00:00":
+            continue
+        start, end = (int(address, 16) for address in area.split("-"))
+        for page in range(-(-start // LARGE) * LARGE, end // LARGE * LARGE, LARGE):
+            library.madvise(ctypes.c_void_p(page), ctypes.c_size_t(LARGE), COLLAPSE)
 
 
 def settle() -> None:

@@ -11,6 +11,7 @@ before it ends itself, the child's warden writes one report on it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from autograder.sandbox import host as host_module
 from autograder.sandbox.jail import inner
 from autograder.sandbox.jail.level import LEVELS
 from autograder.sandbox.jail.limits import Limits
-from autograder.sandbox.warm import settle, warm
+from autograder.sandbox.warm import collapse, settle, warm
 from autograder.wire.endpoint import Endpoint
 from autograder.wire.frames import Message, TooLargeError
 from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
@@ -31,6 +32,7 @@ from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
 __all__ = ["main"]
 
 MAX_ORDER = 2**16
+MANY = 8  # orders after which this is a batch, and large pages pay
 
 
 def main(descriptor: int, walls: dict[str, Any]) -> None:
@@ -42,7 +44,7 @@ def main(descriptor: int, walls: dict[str, Any]) -> None:
     inner.prepare(LEVELS[walls["level"]])
     settle()
     orders.send(b'{"ready": true}')
-    while True:
+    for children in itertools.count():
         try:
             raw, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, 2)
         except OSError:
@@ -55,6 +57,8 @@ def main(descriptor: int, walls: dict[str, Any]) -> None:
             warm(order["warm"])
             settle()
         else:
+            if children == MANY:
+                collapse()
             _spawn(orders, walls, order["spawn"], descriptors)
 
 

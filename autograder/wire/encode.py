@@ -28,6 +28,8 @@ from autograder.wire.frames import (
 
 __all__ = ["Encoder"]
 
+DTYPE_NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
+
 
 class Encoder:
     """Turns values into nodes and collects their bytes in `blob`.
@@ -105,8 +107,8 @@ class Encoder:
         return ["a", value.dtype.char, list(value.shape), order, gap, bool(value.flags.writeable)]
 
     def _tensor(self, value: torch.Tensor, depth: int) -> Node:
-        name = str(value.dtype).removeprefix("torch.")
-        if name not in TORCH_DTYPES or value.layout != torch.strided or value.device.type != "cpu":
+        name = DTYPE_NAMES.get(value.dtype)
+        if name is None or value.layout is not torch.strided or value.device.type != "cpu":
             return self._export(value)
         if value.numel() * value.element_size() > MAX_BLOB:
             raise TooLargeError(f"a tensor of {value.numel()} elements is too large to send")
@@ -116,7 +118,9 @@ class Encoder:
         plain = value.detach()
         if plain.dtype is torch.bfloat16:  # numpy has none
             plain = plain.view(torch.int16)
-        self._append(plain.resolve_conj().resolve_neg().numpy().tobytes())
+        elif plain.is_complex() or plain.is_neg():
+            plain = plain.resolve_conj().resolve_neg()
+        self._append(plain.numpy().tobytes())
         place = self._on_tensor(value)
         grad = None
         if self._with_grad and place is None and value.is_leaf and type(value.grad) is torch.Tensor:
