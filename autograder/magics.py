@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 
 __all__ = ["without_magics"]
 
@@ -33,10 +34,11 @@ def without_magics(source: str) -> tuple[str, tuple[str, ...]]:
     first = next((line.strip() for line in lines if line.strip()), "")
     if first.startswith("%%") and first[2:].partition(" ")[0] not in KEEP_BODY:
         return "", (first,)
-    taken = [number for number in _statement_starts(source) if _MAGIC.match(lines[number])]
-    for number in taken:
+    numbers = [number for number in _statement_starts(source) if _MAGIC.match(lines[number])]
+    taken = tuple(lines[number].strip() for number in numbers)
+    for number in numbers:
         lines[number] = _plain(lines[number])
-    return "\n".join(lines), tuple(source.split("\n")[number].strip() for number in taken)
+    return "\n".join(lines), taken
 
 
 def _plain(line: str) -> str:
@@ -49,10 +51,11 @@ def _plain(line: str) -> str:
 
 
 def _is_python(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+    with warnings.catch_warnings(action="ignore"):  # of "\d" and the like: the learner's, not ours
+        try:
+            ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
     return True
 
 

@@ -18,7 +18,7 @@ __all__ = ["SubmittedCell", "read_submission"]
 
 MAX_BYTES = 50 * 2**20
 MAX_CELLS = 2000
-MAX_SOURCE = 2 * 2**20  # characters of all cells together
+MAX_SOURCE = 2**20  # characters of all cells together
 AGAIN = "open it in JupyterLab, clear all outputs, save it and hand it in again"
 OTHER_FILES = {
     b"PK\x03\x04": "a zip archive",

@@ -96,6 +96,17 @@ def test_code_that_cannot_be_parsed_violates_nothing(source: str) -> None:
     assert violations(source, SOFTMAX) == []
 
 
+def test_code_too_deep_to_be_read_is_not_accepted() -> None:
+    assert violations("a" + ".b" * 3000, SOFTMAX) in ([], ["code too deeply nested to be read"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autograder.forbid._uses", lambda *_: (_ for _ in ()).throw(RecursionError))
+        assert violations("a.b", SOFTMAX) == ["code too deeply nested to be read"]
+
+
+def test_warnings_of_the_learners_code_are_not_ours() -> None:
+    assert violations("s = '\\d'\ntorch.softmax(s, 0)", SOFTMAX) == ["`torch.softmax` (line 2)"]
+
+
 def test_circular_assignments_end() -> None:
     source = "\n".join(["a = b", "b = a", "a = a.x"] * 20) + "\na.softmax"
     assert violations(source, [".softmax"]) == ["`.softmax` (line 61)"]
