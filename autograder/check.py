@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType
 
+from autograder.alarm import alarm
+from autograder.bank import Variant, load_bank
 from autograder.errors import CourseError, TimeLimit
+from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
 from autograder.layout import Course
 from autograder.notebooks import Exercise, load_released
 from autograder.render.card import Card
 from autograder.report import VISIBLE_SHARE, ExerciseResult, Report, TestResult
+from autograder.shrink import simplest
 from autograder.submission import Submission, local
-from autograder.suite import Suite
+from autograder.suite import Planned, Suite
+from autograder.testing import Simpler
+from autograder.trace import Trace
 
 __all__ = ["CheckFailed", "check", "run_check"]
 
@@ -60,7 +62,8 @@ def run_check(name: str, namespace: dict[str, object], folder: Path) -> Exercise
     exercise = _facts(name, folder)
     submission = Submission(local(namespace, let_through=(KeyboardInterrupt, TimeLimit)))
     ends = time.monotonic() + exercise.limit
-    results = []
+    results: list[TestResult] = []
+    traces: dict[Planned, Trace] = {}
     for planned in suite.planned:
         if planned.exercise != name:
             continue
@@ -68,10 +71,45 @@ def run_check(name: str, namespace: dict[str, object], folder: Path) -> Exercise
             text = "The time limit of this exercise was used up before this test."
             results.append(TestResult(planned.name, True, "failed", f"{planned.sentence}\n{text}"))
             continue
-        with _alarm(left):
-            results.append(suite.run(planned, submission, SEED))
-    whole = ExerciseResult.of(name, results, points=exercise.points, bonus=exercise.bonus)
+        with alarm(left):
+            result, traces[planned] = suite.trace(planned, submission, SEED)
+        first = result.outcome == "failed" and all(r.outcome == "passed" for r in results)
+        results.append(_simplest(suite, planned, submission, result, traces[planned]) if first else result)
+    looks = ""
+    if any(result.outcome == "failed" for result in results):
+        looks = looks_like(suite, _wrong_variants(name, folder), traces, seed=SEED, budget=BUDGET_SECONDS)
+    whole = ExerciseResult.of(
+        name,
+        results,
+        points=exercise.points,
+        bonus=exercise.bonus,
+        looks_like=looks,
+        where="" if looks else where_to_look(traces),
+    )
     return replace(whole, score=round(whole.score * VISIBLE_SHARE, 6))
+
+
+def _simplest(
+    suite: Suite, planned: Planned, submission: Submission, result: TestResult, trace: Trace
+) -> TestResult:
+    """With the input it fails on, and a simpler one if there is one."""
+    if not planned.shrinks:
+        return result
+
+    def again(simpler: Simpler) -> tuple[TestResult, Trace]:
+        with alarm(1.0):
+            return suite.trace(planned, submission, SEED, simpler=simpler)
+
+    return simplest((result, trace), again)
+
+
+def _wrong_variants(name: str, folder: Path) -> list[Variant]:
+    """Of the bank, where the whole course is at hand; without it there are no fingerprints."""
+    with contextlib.suppress(CourseError):
+        course = Course.find(folder)
+        path = course.bank_file(folder.name, _test_file(name, folder).stem.removeprefix("test_"))
+        return [v for v in load_bank(path) if v.exercise == name and v.kind == "wrong"]
+    return []
 
 
 def _report(result: ExerciseResult, folder: Path) -> Report:
@@ -126,25 +164,6 @@ def _facts(name: str, folder: Path) -> Exercise:
                 if exercise.name == name:
                     return exercise
     return Exercise(name, 1.0)
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raises TimeLimit in the running code after `seconds`, where the system has alarms (not on Windows)."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeLimit
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again and again: the code may swallow the first
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _show(card: Card) -> None:

@@ -19,13 +19,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from autograder.errors import CouldNotRun, UnreadableNotebook
 from autograder.forbid import violations
@@ -35,7 +35,9 @@ from autograder.repair import CodeCell, Repaired, repair
 from autograder.report import ExerciseResult, Report, TestResult
 from autograder.sandbox.jail.detect import detect
 
-__all__ = ["Assignment", "Grader", "grade"]
+__all__ = ["Assignment", "Grader", "Run", "grade"]
+
+R = TypeVar("R")
 
 PINNED = ("torch", "numpy", "pytest")
 WARMABLE = (
@@ -75,10 +77,14 @@ class Assignment:
     @cached_property
     def tests_hash(self) -> str:
         """Of the tests and the bank, byte for byte."""
-        bank = self.course.bank_file(self.released.section, self.released.name)
-        return _digest(
-            *(Path(p).read_bytes() for p in self.files), bank.read_bytes() if bank.exists() else b""
-        )
+        bank = Path(self.bank).read_bytes() if self.bank else b""
+        return _digest(*(Path(path).read_bytes() for path in self.files), bank)
+
+    @cached_property
+    def bank(self) -> str:
+        """The file of the known variants, or '' if there is none."""
+        path = self.course.bank_file(self.released.section, self.released.name)
+        return str(path) if path.exists() else ""
 
     @cached_property
     def warm(self) -> list[str]:
@@ -90,6 +96,20 @@ class Assignment:
     def folder(self) -> str:
         """What is shipped beside the notebook, for cells that read it."""
         return str(self.course.released(self.released.section, self.released.name).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The tests of one exercise, run once with one seed.
+
+    `distances` are how far each test was from failing or from passing, in tolerances (see `trace`);
+    `looks_like` is the message of the wrong variant it is like, or ''.
+    """
+
+    seed: int
+    tests: tuple[TestResult, ...]
+    distances: tuple[float | None, ...]
+    looks_like: str
 
 
 def grade(notebook: Path, assignment: Assignment, *, seed: int | None = None) -> Report:
@@ -107,7 +127,7 @@ class Grader:
         self._shown: Path | None = None  # the released files of the one course it grades
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._futures: dict[int, tuple[Future[Report], _Order]] = {}
+        self._waiting: dict[int, tuple[Future[Any], Callable[[dict[str, Any]], Any]]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -127,20 +147,48 @@ class Grader:
         `seed` repeats a recorded run. `only` names one exercise: the report has no other (for authors'
         proofs).
         """
-        release = assignment.course.release
-        if self._shown not in (None, release):
-            raise ValueError(f"a Grader grades one course: expected {self._shown}, got {release}")
-        self._shown = release
-        future: Future[Report] = Future()
+        self._open(assignment.course.release)
         try:
             order = _Order.of(raw, assignment, seed, self.level, only)
         except UnreadableNotebook as error:
-            future.set_result(_unreadable(raw, assignment, str(error), self.level))
-            return future
+            unreadable: Future[Report] = Future()
+            unreadable.set_result(_unreadable(raw, assignment, str(error), self.level))
+            return unreadable
+        return self._enqueue(order.job(), order.report)
+
+    def prove(
+        self,
+        raw: bytes,
+        assignment: Assignment,
+        exercise: str,
+        *,
+        seeds: Sequence[int],
+        until_failed: bool = False,
+        limit: float | None = None,
+    ) -> Future[list[Run]]:
+        """Starts running the tests of one exercise, once for each seed: for authors' proofs.
+
+        `until_failed` ends a run at its first failed test; `limit` takes the place of the exercise's own.
+        """
+        self._open(assignment.course.release)
+        job = _Order.of(raw, assignment, seeds[0], self.level, exercise).job()
+        job |= {"seeds": list(seeds), "proof": True, "until_failed": until_failed}
+        if limit is not None:
+            job["limits"] = dict.fromkeys(job["limits"], limit)
+        return self._enqueue(job, lambda answer: _runs(exercise, seeds, answer))
+
+    def _open(self, release: Path) -> None:
+        """The released files are all of the disk that learner code may read."""
+        if self._shown not in (None, release):
+            raise ValueError(f"a Grader grades one course: expected {self._shown}, got {release}")
+        self._shown = release
+
+    def _enqueue(self, job: dict[str, Any], read: Callable[[dict[str, Any]], R]) -> Future[R]:
+        future: Future[R] = Future()
         with self._lock:
             number = next(self._numbers)
-            self._futures[number] = (future, order)
-            self._send({"id": number, **order.job()})
+            self._waiting[number] = (future, read)
+            self._send({"id": number, **job})
         return future
 
     def close(self) -> None:
@@ -193,17 +241,17 @@ class Grader:
         with contextlib.suppress(OSError), connection.makefile("rb") as lines:
             for line in lines:
                 answer = json.loads(line)
-                future, order = self._futures.pop(answer["id"])
+                future, read = self._waiting.pop(answer["id"])
                 try:
-                    future.set_result(order.report(answer))
+                    future.set_result(read(answer))
                 except Exception as error:
                     future.set_exception(error)
         self._fail_all("the grading process ended")
 
     def _fail_all(self, reason: str) -> None:
-        for number in list(self._futures):
+        for number in list(self._waiting):
             with contextlib.suppress(KeyError):
-                future, _ = self._futures.pop(number)
+                future, _ = self._waiting.pop(number)
                 future.set_exception(CouldNotRun(f"{reason}; run the same command again"))
 
 
@@ -230,13 +278,16 @@ class _Order:
         return {
             "files": self.assignment.files,
             "tests_hash": self.assignment.tests_hash,
+            "bank": self.assignment.bank,
             "warm": self.assignment.warm,
             "folder": self.assignment.folder,
             "cells": [(c.label, c.source) for c in self.repaired.cells],
             "limits": {e.name: e.limit for e in self.assignment.released.exercises},
             "only": [e.name for e in self.exercises],
             "refused": {e.name: why for e in self.exercises if (why := _refusal(e, self.repaired.cells))},
-            "seed": self.seed,
+            "seeds": [self.seed],
+            "proof": False,
+            "until_failed": False,
         }
 
     def report(self, answer: dict[str, Any]) -> Report:
@@ -254,17 +305,21 @@ class _Order:
         )
 
     def _result(self, exercise: Exercise, answer: dict[str, Any]) -> ExerciseResult:
+        (run,) = answer["runs"]
         tests = [
             TestResult(t["name"], t["visible"], t["outcome"], t["message"])
-            for t in answer["tests"]
+            for t in run["tests"]
             if t["exercise"] == exercise.name
         ]
+        looks_like = run["looks_like"].get(exercise.name, "")
         return ExerciseResult.of(
             exercise.name,
             tests,
             points=exercise.points,
             bonus=exercise.bonus,
             observed=self._why_undefined(exercise, answer["cells"]),
+            looks_like=looks_like,
+            where="" if looks_like else run["where"].get(exercise.name, ""),  # the look has its own place
         )
 
     def _why_undefined(self, exercise: Exercise, stopped: dict[str, str]) -> str:
@@ -273,6 +328,17 @@ class _Order:
             if cell.exercise == exercise.name and cell.label in stopped:
                 return f"The answer cell stopped before `{exercise.name}` was defined: {stopped[cell.label]}"
         return ""
+
+
+def _runs(exercise: str, seeds: Sequence[int], answer: dict[str, Any]) -> list[Run]:
+    if "error" in answer:
+        raise CouldNotRun(answer["error"])
+    found = []
+    for seed, run in zip(seeds, answer["runs"], strict=True):
+        tests = [TestResult(t["name"], t["visible"], t["outcome"], t["message"]) for t in run["tests"]]
+        distances = tuple(t["distance"] for t in run["tests"])
+        found.append(Run(seed, tuple(tests), distances, run["looks_like"].get(exercise, "")))
+    return found
 
 
 def _refusal(exercise: Exercise, cells: Sequence[CodeCell]) -> str:

@@ -1,4 +1,4 @@
-"""All planned tests of one submission, one after another, within their time.
+"""All planned tests of one submission, one after another, within their time; and what a failure looks like.
 
 Called in a child of `worker`. Decides which test runs when and how long it may take; what a test's outcome is
 `suite` decides, what a score is `report`.
@@ -10,14 +10,21 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from autograder.errors import Crashed, TimeLimit
+from autograder import shrink
+from autograder.bank import Variant, load_bank
+from autograder.errors import CourseError, Crashed, TimeLimit
+from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
 from autograder.report import TestResult
 from autograder.sandbox.jail.limits import Limits
 from autograder.session import Box, Session
+from autograder.shrink import simplest
 from autograder.suite import Planned, Suite
+from autograder.testing import Simpler
+from autograder.trace import Trace
 
 __all__ = ["GRACE_SECONDS", "run_job"]
 
@@ -25,50 +32,120 @@ GRACE_SECONDS = 90.0  # a submission may take its exercises' limits and this muc
 
 
 def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
-    """All planned tests of one submission, in order. Every planned test has a result."""
+    """All planned tests of one submission, in order, once for each seed. Every planned test has a result."""
     folder = Path(order["folder"]) if order["folder"] else None
-    allowed = sum(order["limits"].values())
+    allowed = sum(order["limits"].values()) * len(order["seeds"])
     limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=GRACE_SECONDS + 3 * allowed)
     cells = [tuple(c) for c in order["cells"]]
-    session = Session(box, cells, seed=order["seed"] % 2**63, folder=folder, limits=limits)
+    session = Session(box, cells, seed=order["seeds"][0] % 2**63, folder=folder, limits=limits)
     with contextlib.closing(session):
-        results = list(_results(order, suite, session))
-    return {"tests": results, "cells": session.errors, "printed": session.printed, "starts": session.starts}
+        runs = [_Run(order, suite, session, seed).result() for seed in order["seeds"]]
+    return {"runs": runs, "cells": session.errors, "printed": session.printed, "starts": session.starts}
 
 
-def _results(order: dict[str, Any], suite: Suite, session: Session) -> Iterator[dict[str, Any]]:
-    budget = dict(order["limits"])
-    for planned in suite.planned:
-        if planned.exercise not in order["only"]:
-            continue
-        if reason := order["refused"].get(planned.exercise):
-            result = TestResult(planned.name, planned.visible, "failed", f"{planned.sentence}\n{reason}")
-        else:
-            result = _run_test(suite, planned, session, budget, order["seed"])
-        yield {"exercise": planned.exercise, **asdict(result)}
+class _Run:
+    """The tests of one submission with one seed."""
 
+    def __init__(self, order: dict[str, Any], suite: Suite, session: Session, seed: int) -> None:
+        session.seed = seed % 2**63
+        self._order, self._suite, self._session, self._seed = order, suite, session, seed
+        self._budget: dict[str, float] = dict(order["limits"])
+        self._traces: dict[str, dict[Planned, Trace]] = {name: {} for name in order["only"]}
+        self._shrunk: set[str] = set()
 
-def _run_test(
-    suite: Suite, planned: Planned, session: Session, budget: dict[str, float], seed: int
-) -> TestResult:
-    """One test, within half of what is left of its exercise's time: a slow test leaves some to the others."""
-    started = time.monotonic()
-    left = budget[planned.exercise]
-    deadline = started + min(left, max(left / 2, 1.0))
-    try:
-        if left < 0.05:
-            raise TimeLimit("used up")
-        result = suite.run(planned, session.submission(deadline), seed)
-        if session.lost:
-            raise session.lost
+    def result(self) -> dict[str, Any]:
+        """The tests' results as plain data, and for each failed exercise what it looks like and where to
+        look."""
+        tests = list(self._tests())
+        left = BUDGET_SECONDS
+        looks: dict[str, str] = {}
+        for name, traces in self._traces.items():
+            started = time.process_time()
+            looks[name] = self._looks_like(name, traces, left)
+            left -= time.process_time() - started
+        return {
+            "tests": tests,
+            "looks_like": looks,
+            "where": {n: where_to_look(t) for n, t in self._traces.items()},
+        }
+
+    def _tests(self) -> Iterator[dict[str, Any]]:
+        for planned in self._suite.planned:
+            if planned.exercise not in self._order["only"]:
+                continue
+            trace = Trace.unfinished()
+            if reason := self._order["refused"].get(planned.exercise):
+                result = TestResult(planned.name, planned.visible, "failed", f"{planned.sentence}\n{reason}")
+            else:
+                result, trace = self._run_test(planned)
+                self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
+            distance = trace.distance() if self._order["proof"] else None
+            yield {"exercise": planned.exercise, **asdict(result), "distance": distance}
+            if self._order["proof"] and planned.visible and planned.shrinks and trace.passed:
+                yield self._with_simpler_inputs(planned, trace)
+            if self._order["until_failed"] and result.outcome == "failed":
+                return
+
+    def _with_simpler_inputs(self, planned: Planned, trace: Trace) -> dict[str, Any]:
+        """A visible test must hold for what `simplest` would try as well."""
+        simpler = Simpler(rounded=True, integers=tuple(low for low, _ in trace.drawn))
+        door = self._session.submission(time.monotonic() + self._budget[planned.exercise])
+        result, _ = self._suite.trace(planned, door, self._seed, simpler=simpler)
+        name = f"{planned.name} with simpler inputs"
+        return {"exercise": planned.exercise, **asdict(result), "name": name, "distance": None}
+
+    def _run_test(self, planned: Planned) -> tuple[TestResult, Trace]:
+        """One test, within half of what is left of its exercise's time: a slow one leaves some to the
+        others."""
+        started = time.monotonic()
+        left = self._budget[planned.exercise]
+        deadline = started + min(left, max(left / 2, 1.0))
+        try:
+            if left < 0.05:
+                raise TimeLimit("used up")
+            found = self._suite.trace(planned, self._session.submission(deadline), self._seed)
+            if self._session.lost:
+                raise self._session.lost
+            return self._simplest(planned, found), found[1]
+        except (TimeLimit, Crashed) as error:
+            reason = (
+                "The time limit of this exercise was used up before this test."
+                if isinstance(error, TimeLimit)
+                else ""
+            )
+            message = (
+                f"{planned.sentence}\n{reason or f'Your code ended the whole Python process ({error}).'}"
+            )
+            return TestResult(planned.name, planned.visible, "failed", message), Trace.unfinished()
+        finally:
+            self._budget[planned.exercise] = left - (time.monotonic() - started)
+
+    def _simplest(self, planned: Planned, found: tuple[TestResult, Trace]) -> TestResult:
+        """With a simpler input, for the first visible test of an exercise that has wrong values."""
+        result = found[0]
+        if result.outcome != "failed" or planned.exercise in self._shrunk or not planned.shrinks:
+            return result
+        self._shrunk.add(planned.exercise)
+
+        def again(simpler: Simpler) -> tuple[TestResult, Trace]:
+            door = self._session.submission(time.monotonic() + shrink.BUDGET_SECONDS)
+            return self._suite.trace(planned, door, self._seed, simpler=simpler)
+
+        with contextlib.suppress(TimeLimit, Crashed):
+            return simplest(found, again)
         return result
-    except (TimeLimit, Crashed) as error:
-        reason = (
-            "The time limit of this exercise was used up before this test."
-            if isinstance(error, TimeLimit)
-            else ""
-        )
-        message = f"{planned.sentence}\n{reason or f'Your code ended the whole Python process ({error}).'}"
-        return TestResult(planned.name, planned.visible, "failed", message)
-    finally:
-        budget[planned.exercise] = left - (time.monotonic() - started)
+
+    def _looks_like(self, name: str, traces: dict[Planned, Trace], budget: float) -> str:
+        if not self._order["bank"] or all(trace.passed for trace in traces.values()):
+            return ""
+        variants = _wrong_variants(self._order["bank"], self._order["tests_hash"])
+        own = [variant for variant in variants if variant.exercise == name]
+        return looks_like(self._suite, own, traces, seed=self._seed, budget=budget)
+
+
+@lru_cache(maxsize=16)
+def _wrong_variants(path: str, _changed: str) -> tuple[Variant, ...]:
+    try:
+        return tuple(variant for variant in load_bank(Path(path)) if variant.kind == "wrong")
+    except CourseError:  # `verify` tells the author; a learner's grade does not depend on it
+        return ()

@@ -134,7 +134,7 @@ class Session:
         self.starts = 0
         self._box = box
         self._cells = list(cells)
-        self._seed = seed
+        self.seed = seed  # of what the learner's code may draw; may be changed between two tests
         self._options = {
             "folder": str(folder) if folder else None,
             "limits": (limits or Limits()).to_dict(),
@@ -148,7 +148,7 @@ class Session:
             self._start()
         assert self._endpoint is not None
         self._endpoint.link.deadline = deadline
-        self._endpoint.seed = self._seed
+        self._endpoint.seed = self.seed
         return Submission(self._endpoint)
 
     @property
@@ -176,7 +176,7 @@ class Session:
     def _run_cells(self, endpoint: _SessionEndpoint) -> bool:
         end = time.monotonic() + CELLS_SECONDS
         endpoint.link.deadline = end
-        endpoint.seed = self._seed
+        endpoint.seed = self.seed
         for label, source in self._cells:
             if label in self._fatal:
                 continue

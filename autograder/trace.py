@@ -42,11 +42,35 @@ class Trace:
     drawn: tuple[tuple[int, int], ...] = ()  # single integers among its inputs: the least possible, the drawn
     call: Call | None = None  # the last one
 
-
     @property
     def passed(self) -> bool:
         """Whether the test passed."""
         return self.ending.kind == "passed"
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether there was nothing to test yet."""
+        return self.ending.kind == "raised" and self.ending.detail in ("NotDefined", "NotImplementedError")
+
+    @classmethod
+    def passing(cls) -> Trace:
+        """Of a test that passed; what it compared is not kept."""
+        return cls((), Ending("passed"))
+
+    @classmethod
+    def unfinished(cls) -> Trace:
+        """Of a test that did not run to any end."""
+        return cls((), Ending("unfinished"))
+
+    def distance(self) -> float | None:
+        """How far the worst comparison was from the right value, in tolerances; None if all were exact.
+
+        Of a failed test the one that failed counts, and infinity if something else than values was wrong.
+        """
+        if self.passed:
+            found = [distance(c) for c in self.comparisons]
+            return max((d for d in found if d is not None), default=None)
+        return distance(self.comparisons[-1]) if self.ending.kind == "mismatch" else math.inf
 
     def shows_values(self) -> bool:
         """Whether it holds finite numbers that are not all the same: a zero or a NaN proves little."""

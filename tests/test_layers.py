@@ -14,12 +14,14 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
-    {"layout", "report", "wire", "bank", "compare"},
+    {"layout", "report", "wire", "bank", "compare", "alarm"},
     {"notebooks", "sandbox", "render", "trace"},
     {"source", "submitted", "submission", "identify"},
     {"testing", "repair", "session", "shipping"},
     {"suite", "build", "doctor"},
-    {"worker", "check", "grader"},
+    {"fingerprints", "shrink"},
+    {"running", "check", "grader"},
+    {"worker"},
     {"verify", "nbgrader"},
     {"cohort"},
     {"commands"},
