@@ -27,12 +27,14 @@ from torch import Tensor, nn
 
 from autograder import check
 
+torch.set_num_threads(1)  # with tensors this small one thread is fastest
+
 # %% [markdown]
 # ## The story: a sentence does not fit through a keyhole
 #
-# In 2014 the best translating networks worked like this. One recurrent network, the *encoder*, read the English sentence
-# word by word and kept a summary of it in a vector of, say, 1,000 numbers. When the sentence was over, a second network,
-# the *decoder*, got this one vector and had to write the French sentence from it.
+# In 2014 the best translating networks worked like this. One recurrent network, the *encoder*, read the English
+# sentence word by word and kept a summary of it in a vector of, say, 1,000 numbers. When the sentence was over, a
+# second network, the *decoder*, got this one vector and had to write the French sentence from it.
 #
 # Imagine doing that yourself: read a long sentence once, close the book, write the translation. You can do it for five
 # words. At thirty you have forgotten who did what. The networks had the same trouble, and it showed in their figures:
@@ -48,88 +50,21 @@ from autograder import check
 # transformer.
 
 # %% demo
-INK, GREY, BLUE, ORANGE, GREEN = "#1f2937", "#9ca3af", "#2563eb", "#ea580c", "#059669"
+import attention_pictures as pictures
 
-import matplotlib.pyplot as plt
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
-
-plt.rcParams.update({
-    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK,
-    "font.size": 12, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-})  # fmt: skip
-
-
-def box(ax, x, y, text, color=GREY, width=1.6):
-    ax.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - 0.25),
-            width,
-            0.5,
-            boxstyle="round,pad=0.06",
-            fc=color + "22",
-            ec=color,
-            lw=1.6,
-        )
-    )
-    ax.text(x, y, text, ha="center", va="center")
-
-
-def arrow(ax, start, end, color=GREY, width=1.6, bend=0.0):
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=13,
-            color=color,
-            lw=width,
-            connectionstyle=f"arc3,rad={bend}",
-            shrinkA=0,
-            shrinkB=0,
-        )
-    )
-
-
-def bottleneck_picture():
-    english, french = ["the", "tired", "animal", "slept"], ["l'", "animal", "fatigué", "dormait"]
-    _, ax = plt.subplots(figsize=(11, 5.2))
-    ax.text(-1, 6.1, "2014: the whole sentence through one vector", weight="bold")
-    for i, (e, f) in enumerate(zip(english, french, strict=True)):
-        box(ax, 2.2 * i, 5, e, BLUE)
-        box(ax, 13.0 + 2.2 * i, 5, f, GREEN)
-        if i < 3:
-            arrow(ax, (2.2 * i + 0.9, 5), (2.2 * i + 1.3, 5))
-            arrow(ax, (13.9 + 2.2 * i, 5), (14.3 + 2.2 * i, 5))
-    box(ax, 9.8, 5, "one vector", ORANGE, 2.3)
-    arrow(ax, (7.5, 5), (8.55, 5))
-    arrow(ax, (11.05, 5), (12.1, 5))
-    ax.text(-1, 3.6, "2015: each new word looks back at all of them", weight="bold")
-    for i, (e, f, weight) in enumerate(zip(english, french, [0.06, 0.70, 0.18, 0.06], strict=True)):
-        x = 3 + 4.3 * i
-        box(ax, x, 2.5, f, GREEN if i < 3 else GREY, 2.2)
-        box(ax, x, -0.6, e, BLUE, 2.2)
-        arrow(ax, (x, -0.25), (11.6, 2.15), ORANGE, 1 + 8 * weight)
-        ax.text(x + 0.25 * (11.6 - x), 0.75, f"{weight:.2f}", color=ORANGE, ha="center", weight="bold",
-                bbox={"fc": "white", "ec": "none", "pad": 1.5})  # fmt: skip
-    ax.set(xlim=(-1.1, 20.7), ylim=(-1.1, 6.5))
-    ax.axis("off")
-    plt.show()
-
-
-bottleneck_picture()
+pictures.bottleneck()
 
 # %% [markdown]
-# *While it writes "fatigué", the decoder puts most of its weight on "tired", though the two stand at different places of
-# their sentences. (These four weights are invented. The ones at the end of the notebook are learned.)*
+# *While it writes "fatigué", the decoder puts most of its weight on "tired", though the two stand at different places
+# of their sentences. (These four weights are invented. The ones at the end of the notebook are learned.)*
 #
 # ## Queries, keys, values
 #
-# Think of a library that never says "not found". You come with a **query**: what you are looking for. Every book has a
-# **key**: what it offers, printed on its back. And it has a **value**: what is inside. An ordinary dictionary compares
-# your query with the keys, finds the *one* that is equal, and hands you its value. Attention is the soft version: *every*
-# key agrees with your query to some degree, and you get a mixture of *all* values, most of it from the keys that agree
-# best.
+# Think of a library that never says "not found". You come with a **query**: what you are looking for. Every book has
+# a **key**: what it offers, printed on its back. And it has a **value**: what is inside. An ordinary dictionary
+# compares your query with the keys, finds the *one* that is equal, and hands you its value. Attention is the soft
+# version: *every* key agrees with your query to some degree, and you get a mixture of *all* values, most of it from
+# the keys that agree best.
 #
 # Agreement is measured by the **dot product**: $q \cdot k = \sum_c q_c k_c$ is large when two vectors point the same
 # way, zero when they are perpendicular, negative when they point apart. **Softmax** turns any scores into positive
@@ -137,41 +72,7 @@ bottleneck_picture()
 
 
 # %% demo
-def soft_lookup_picture():
-    angles, lengths = torch.tensor([20.0, 75, 150, 265]).deg2rad(), torch.tensor([2.2, 1.9, 1.7, 1.6])
-    keys = torch.stack([angles.cos(), angles.sin()], dim=1) * lengths[:, None]
-    query = torch.tensor([1.2, 1.0])
-    values = torch.tensor(
-        [[0.86, 0.15, 0.15], [0.98, 0.78, 0.10], [0.06, 0.60, 0.41], [0.15, 0.39, 0.92]]
-    )  # colours
-    scores = keys @ query
-    weights = scores.softmax(0)
-    fig, axes = plt.subplots(1, 4, figsize=(12.5, 3.5), width_ratios=[1.25, 1, 1, 0.7])
-    for j, (key, color) in enumerate(zip(keys.tolist(), values.tolist(), strict=True)):
-        arrow(axes[0], (0, 0), key, color, 2.5)
-        axes[0].text(key[0] * 1.2, key[1] * 1.2, f"key {j}", ha="center", va="center")
-    arrow(axes[0], (0, 0), query.tolist(), INK, 3.5)
-    axes[0].text(0.95, 1.5, "query", weight="bold")
-    axes[0].set(xlim=(-2.3, 2.9), ylim=(-2.3, 2.5), aspect="equal", title="1. compare directions")
-    axes[0].axis("off")
-    for ax, heights, title, form in (
-        (axes[1], scores, "2. scores: dot products", "{:.1f}"),
-        (axes[2], weights, "3. weights: softmax", "{:.2f}"),
-    ):
-        bars = ax.bar(range(4), heights.tolist(), color=values.tolist())
-        ax.bar_label(bars, [form.format(h) for h in heights.tolist()], padding=3)
-        ax.axhline(0, color=GREY, lw=1)
-        ax.set(title=title, xticks=range(4), xticklabels=[f"key {j}" for j in range(4)], yticks=[])
-        ax.margins(y=0.18)
-        ax.spines["left"].set_visible(False)
-    axes[3].add_patch(Rectangle((0.2, 0.15), 0.6, 0.6, fc=(weights @ values).tolist()))
-    axes[3].set(xlim=(0, 1), ylim=(0, 1), title="4. blend the values")
-    axes[3].axis("off")
-    fig.tight_layout()
-    plt.show()
-
-
-soft_lookup_picture()
+pictures.soft_lookup()
 
 # %% [markdown]
 # *The value of each key is its colour. The answer is none of the four colours but their blend: about two parts red, one
@@ -212,14 +113,14 @@ soft_lookup_picture()
 #                                         mask                                                 +-------+
 # ```
 #
-# **Why it matters.** This line runs in every layer of every language model, dozens of times for every token you have ever
-# got from one. It comes back in this course as the heart of the transformer block, as the thing FlashAttention makes
-# fast, as the thing the KV cache saves, and as the bridge between pictures and words.
+# **Why it matters.** This line runs in every layer of every language model, dozens of times for every token you have
+# ever got from one. It comes back in this course as the heart of the transformer block, as the thing FlashAttention
+# makes fast, as the thing the KV cache saves, and as the bridge between pictures and words.
 #
 # **Why divide by $\sqrt d$?** If the $d$ features of $q$ and $k$ are independent with mean 0 and variance 1, the sum
-# $q \cdot k$ has variance $d$: for $d = 64$ scores of $\pm 16$ are common. Softmax of such numbers puts all the weight on one
-# key, and its gradient all but vanishes: the model can no longer learn to look elsewhere. Dividing by $\sqrt d$ brings
-# the variance back to 1. The section *Break it* shows what happens without.
+# $q \cdot k$ has variance $d$: for $d = 64$ scores of $\pm 16$ are common. Softmax of such numbers puts all the
+# weight on one key, and its gradient all but vanishes: the model can no longer learn to look elsewhere. Dividing by
+# $\sqrt d$ brings the variance back to 1. The section *Break it* shows what happens without.
 #
 # **Why a mask?** Some keys must not be seen: padding behind the end of a short sentence, or the words a language model
 # is about to predict. A mask says for each pair (query, key) whether looking is allowed.
@@ -228,24 +129,24 @@ soft_lookup_picture()
 #
 # `attention(q, k, v, mask=None)` gives the pair `(out, weights)`.
 #
-# - **R1** The score of query $i$ and key $j$ is $q_i \cdot k_j / \sqrt d$, where $d$ is the size of the last axis of `q` and `k`
-#   (not of `v`).
+# - **R1** The score of query $i$ and key $j$ is $q_i \cdot k_j / \sqrt d$, where $d$ is the size of the last axis of
+#   `q` and `k` (not of `v`).
 # - **R2** The weights are the softmax of the scores over the keys: each row of `weights` sums to 1.
 # - **R3** `out` is `weights @ v`. The result is `out` and `weights`, in this order.
 # - **R4** Any number of leading axes, the same for `q`, `k` and `v`. $T$, $S$, $d$ and $e$ may all differ.
-# - **R5** `mask` is a bool tensor, **True = may attend**. A key that may not be attended to gets weight exactly 0, and the
-#   softmax runs over the keys that are left. The mask broadcasts to `(..., T, S)`: it may have fewer leading axes, or
-#   axes of size 1, never more axes.
-# - **R6** A query that may attend to nothing gets zeros, in `out` and in `weights`, never NaN. The gradients of `out` stay
-#   finite everywhere, and this query's gradient is exactly zero.
-# - **R7** Scores between −10,000 and 10,000 give finite and right results, with and without a mask: no score in this range, however
-#   low, loses against a forbidden one.
+# - **R5** `mask` is a bool tensor, **True = may attend**. A key that may not be attended to gets weight exactly 0,
+#   and the softmax runs over the keys that are left. The mask broadcasts to `(..., T, S)`: it may have fewer leading
+#   axes, or axes of size 1, never more axes.
+# - **R6** A query that may attend to nothing gets zeros, in `out` and in `weights`, never NaN. The gradients of `out`
+#   stay finite everywhere, and this query's gradient is exactly zero.
+# - **R7** Scores between −10,000 and 10,000 give finite and right results, with and without a mask: no score in this
+#   range, however low, loses against a forbidden one.
 # - **R8** float32 and float64 both work, and the results have the dtype of `q`.
 # - **R9** `out` is differentiable with respect to `q`, `k` and `v`. No argument is changed.
 # - **R10** If `q` and `k` have different last axes, raise `ValueError`.
 #
-# *Up to you:* **F1** a tuple or a list as result. **F2** How you keep forbidden keys out (a low finite number, $-\infty$, leaving
-# them out), as long as R5 to R7 hold.
+# *Up to you:* **F1** a tuple or a list as result. **F2** How you keep forbidden keys out (a low finite number,
+# $-\infty$, leaving them out), as long as R5 to R7 hold.
 #
 # *Not specified, not tested:* NaN or infinities in the arguments, $S = 0$, gradients through `weights`.
 #
@@ -313,17 +214,17 @@ check("attention")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# Write down the shape after each step for $T = 2$, $S = 3$, $d = 4$, $e = 5$. Which axis of the scores belongs to the keys?
-# And what is the softmax of a row that consists of $-\infty$ only?
+# Write down the shape after each step for $T = 2$, $S = 3$, $d = 4$, $e = 5$. Which axis of the scores belongs to the
+# keys? And what is the softmax of a row that consists of $-\infty$ only?
 # </details>
 #
 # <details><summary>Hint 2: the mathematics</summary>
 #
 # A forbidden key must leave the sum under the softmax, $p_j = e^{s_j} / \sum_i e^{s_i}$. Setting $s_j = -\infty$ does
-# that, since $e^{-\infty} = 0$. But in an empty row it leaves $0/0$. A finite number so low that no allowed score ever comes
-# near it does the same to a row with allowed keys, and an empty row then gives harmless, finite nonsense, which you may overwrite with
-# zeros. Mind the way back as well: *adding* $-\infty$ to the scores lets a NaN through to `q` and `k`, *replacing* scores
-# stops it, because a replaced number has no gradient.
+# that, since $e^{-\infty} = 0$. But in an empty row it leaves $0/0$. A finite number so low that no allowed score
+# ever comes near it does the same to a row with allowed keys, and an empty row then gives harmless, finite nonsense,
+# which you may overwrite with zeros. Mind the way back as well: *adding* $-\infty$ to the scores lets a NaN through
+# to `q` and `k`, *replacing* scores stops it, because a replaced number has no gradient.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -344,50 +245,25 @@ check("attention")
 # Take two sentences that differ in the last word only:
 #
 # > The animal did not cross the street because **it** was too *tired*.
+# >
 # > The animal did not cross the street because **it** was too *wide*.
 #
 # In the first, *it* is the animal; in the second, the street. Below, the query of *it* and the keys of all words are
-# made **by hand** from three features: is it a noun, is it alive, is it a way. *tired* makes *it* look for something alive,
-# *wide* for a way. Your `attention` does the rest. At the end of the notebook a model finds such vectors by itself.
+# made **by hand** from three features: is it a noun, is it alive, is it a way. *tired* makes *it* look for something
+# alive, *wide* for a way. Your `attention` does the rest. At the end of the notebook a model finds such vectors by
+# itself.
 
 # %% demo
 words = ["the", "animal", "did", "not", "cross", "the", "street", "because", "it", "was", "too"]
-
-
-def heat(ax, weights, columns, rows, *, color="Blues", numbers=0.045):
-    """Weights as a coloured table, with the numbers that are not negligible."""
-    ax.imshow(weights, cmap=color, vmin=0, vmax=1, aspect="auto")
-    ax.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_xticks([j - 0.5 for j in range(1, len(columns))], minor=True)
-    ax.set_yticks([i - 0.5 for i in range(1, len(rows))], minor=True)
-    ax.grid(which="minor", color="white", lw=2)
-    ax.tick_params(which="both", length=0)
-    ax.spines[:].set_visible(False)
-    for i, row in enumerate(weights.tolist()):
-        for j, w in enumerate(row):
-            if w > numbers:
-                ax.text(
-                    j,
-                    i,
-                    f"{w:.2f}".lstrip("0") if w < 0.995 else "1",
-                    ha="center",
-                    va="center",
-                    size=11,
-                    color="white" if w > 0.55 else INK,
-                )
-
-
-#                                                    noun alive way
+#                       noun alive way
 features = {"animal": [1.0, 1, 0], "street": [1.0, 0, 1]}
 keys = torch.tensor([features.get(word, [0.0, 0, 0]) for word in words])
 queries = torch.tensor([[3.0, 5, 0], [3.0, 0, 5]])  # what "it" looks for after "tired", and after "wide"
 out, weights = attention(queries, keys, keys)
 
-fig, ax = plt.subplots(figsize=(10, 2.2))
-heat(ax, weights, words, ["it ... tired", "it ... wide"])
-ax.set_title("where the query of “it” looks (vectors made by hand)", loc="left")
-plt.show()
+pictures.heat(
+    weights, words, ["it ... tired", "it ... wide"], "where the query of “it” looks (vectors made by hand)"
+)
 print("what it brings back (noun, alive, way):")
 for end, row in zip(("tired", "wide"), out.tolist(), strict=True):
     print(f"  it ... {end:6}", "  ".join(f"{x:.2f}" for x in row))
@@ -395,78 +271,48 @@ for end, row in zip(("tired", "wide"), out.tolist(), strict=True):
 # %% [markdown]
 # ## Exercise 2: `qkv_project`
 #
-# **★★ · about 12 minutes · needs: matrix multiplication, `view`, `transpose` · roadmap: query, key, value; matrix
+# **★ · about 12 minutes · needs: matrix multiplication, `view`, `transpose` · roadmap: query, key, value; matrix
 # multiplication**
 #
-# A word has one vector, but three roles to play: it asks, it offers, it tells. So the model learns three matrices that
-# make three vectors of it: $q = W_Q x$, $k = W_K x$, $v = W_V x$. And since one word may have several things to ask at
-# once (*who did it? when? what does this adjective belong to?*), each of the three is cut into $H$ pieces, one for each **head**. A
-# head works with its $d = D/H$ features only and knows nothing of the others.
+# A word has one vector, but three roles to play: it asks, it offers, it tells. So the model learns three matrices
+# that make three vectors of it: $q = W_Q x$, $k = W_K x$, $v = W_V x$. And since one word may have several things to
+# ask at once (*who did it? when? what does this adjective belong to?*), each of the three is cut into $H$ pieces, one
+# for each **head**. A head works with its $d = D/H$ features only and knows nothing of the others.
 #
 # ```
-#  x (B, T, D)      W (3D, D)       (B, T, 3D)                    each (B, T, D)          each (B, H, T, d)
-#               +------------+
-#               |  rows of Q |    +----+----+----+   cut     +--------+  Q, K or V     head 0 +----+
-#   tokens  @   |  rows of K | -> | Q  | K  | V  |  ----->   | h0|h1  |  -------->    tokens  |    |
-#               |  rows of V |    +----+----+----+  in 3     +--------+  cut features  head 1 +----+
-#               +------------+                                           into heads,  tokens  |    |
-#                 (as W^T)                                               then swap axes       +----+
+#   x (B, T, D)  --- @ W^T --->  (B, T, 3D)  --- cut the last axis in three --->  Q, K, V, each (B, T, D)
+#
+#   then each of them:   one token:  [ 0 ... d-1 | d ... 2d-1 |  ...  ]       (B, T, D)
+#                                       head 0       head 1
+#
+#                        cut the last axis into heads                         (B, T, H, d)
+#                        swap the axes of tokens and heads                    (B, H, T, d)
 # ```
 #
-# **Why it matters.** This reshape is the most frequent silent bug of home-made transformers. There is a wrong way that
-# gives exactly the right shapes, trains, and even learns a little. The picture shows it: each cell is one number of `x`,
-# written as *token.feature*, in the colour of its token.
+# **Why it matters.** This reshape is the most frequent silent bug of home-made transformers. There is a wrong way
+# that gives exactly the right shapes, trains, and even learns a little. The picture shows it: each cell is one number
+# of `x`, written as *token.feature*, in the colour of its token.
 
 
 # %% demo
-def split_picture():
-    tokens, features = 3, 4
-    names = [(t, c) for t in range(tokens) for c in range(features)]  # as they lie in memory
-    right = [[[(t, c) for c in block] for t in range(tokens)] for block in ((0, 1), (2, 3))]
-    wrong = [[names[6 * h + 2 * r : 6 * h + 2 * r + 2] for r in range(tokens)] for h in range(2)]
-    tables = [
-        ("x", [names[i : i + 4] for i in (0, 4, 8)]),
-        ("head 0", right[0]),
-        ("head 1", right[1]),
-        ("head 0", wrong[0]),
-        ("head 1", wrong[1]),
-    ]
-    _, ax = plt.subplots(figsize=(11, 2.9))
-    for (title, table), left in zip(tables, (0, 6, 9, 13.5, 16.5), strict=True):
-        ax.text(left + len(table[0]) / 2, -0.35, title, ha="center", weight="bold")
-        for r, row in enumerate(table):
-            for c, (token, feature) in enumerate(row):
-                ax.add_patch(
-                    Rectangle((left + c, r), 0.94, 0.94, fc=("#fcd34d", "#93c5fd", "#86efac")[token])
-                )
-                ax.text(left + c + 0.47, r + 0.5, f"{token}.{feature}", ha="center", va="center")
-    for left, text, color in (
-        (8.5, "right: each row is one token", GREEN),
-        (16, "wrong: rows mix tokens", ORANGE),
-    ):
-        ax.text(left, 3.6, text, ha="center", color=color, weight="bold")
-    ax.set(xlim=(-0.2, 18.8), ylim=(3.9, -0.8))
-    ax.axis("off")
-    plt.show()
-
-
-split_picture()
+pictures.split_into_heads()
 
 # %% [markdown]
 # ### Contract
 #
 # `qkv_project(x, W, n_heads)` gives the three tensors `q`, `k`, `v`.
 #
-# - **R1** $W$ has $3D$ rows: the first $D$ make the queries, the next $D$ the keys, the last $D$ the values. A row makes one output
-#   feature, as in `nn.Linear`: $y = x\,W^\top$. There is no bias.
+# - **R1** $W$ has $3D$ rows: the first $D$ make the queries, the next $D$ the keys, the last $D$ the values. A row
+#   makes one output feature, as in `nn.Linear`: $y = x\,W^\top$. There is no bias.
 # - **R2** Head $h$ holds the block of features $h d, \dots, (h+1)d - 1$ of its token, with $d = D / n_\text{heads}$:
 #   `q[b, h, t, j]` is feature `h*d + j` of the query of token `t` of sequence `b`. The same holds for `k` and `v`.
-# - **R3** Three tensors of shape $(B, H, T, d)$ come back in the order `q, k, v`, in the dtype of `x` (float32 and float64 both
-#   work).
+# - **R3** Three tensors of shape $(B, H, T, d)$ come back in the order `q, k, v`, in the dtype of `x` (float32 and
+#   float64 both work).
 # - **R4** If `n_heads` does not divide $D$, raise `ValueError`.
 # - **R5** The result is differentiable with respect to `x` and `W`. No argument is changed.
 #
-# *Up to you:* **F1** anything that unpacks into three (a tuple, a list, one stacked tensor) as result. **F2** Views or copies.
+# *Up to you:* **F1** anything that unpacks into three (a tuple, a list, one stacked tensor) as result. **F2** Views
+# or copies.
 #
 # *Not specified, not tested:* `n_heads` below 1, $W$ of another shape.
 #
@@ -564,7 +410,8 @@ check("qkv_project")
 # `merge_heads(x)`
 #
 # - **R1** `result[b, t, h*d + j] == x[b, h, t, j]`: shape $(B, H, T, d)$ becomes $(B, T, H d)$.
-# - **R2** `x` may be a view with any strides, for example a transposed tensor. It is not changed. The result has the dtype of `x`.
+# - **R2** `x` may be a view with any strides, for example a transposed tensor. It is not changed. The result has the
+#   dtype of `x`.
 # - **R3** The result is differentiable with respect to `x`.
 #
 # *Up to you:* **F1** a view or a copy.
@@ -625,9 +472,9 @@ check("merge_heads")
 # **★★ · about 20 minutes · needs: `nn.Module`, `nn.Linear`; the idea of exercises 1 to 3 · roadmap: multi-head
 # attention**
 #
-# One softmax makes one choice: a head that looks hard at the subject cannot look at the verb at the same time, it can only look half at
-# each. **Multi-head attention** runs $H$ small attentions side by side, each in a space of its own with $d = D / H$
-# features, puts the answers side by side and mixes them with a last matrix:
+# One softmax makes one choice: a head that looks hard at the subject cannot look at the verb at the same time, it can
+# only look half at each. **Multi-head attention** runs $H$ small attentions side by side, each in a space of its own
+# with $d = D / H$ features, puts the answers side by side and mixes them with a last matrix:
 #
 # $$\operatorname{MHA}(x) = W_O \operatorname{concat}(\text{head}_0, \dots, \text{head}_{H-1}), \qquad
 # \text{head}_h = \operatorname{attention}(q_h, k_h, v_h)$$
@@ -651,30 +498,32 @@ check("merge_heads")
 # cross-attention the queries come from one sequence (`x`, say the French words written so far) and the keys and values
 # from another (`kv`, the English sentence): this is the looking back of the story above.
 #
-# **Why it matters.** Eight, twelve or a hundred heads cost no more than one, because each is smaller; and they
-# specialise. In trained models people found heads that look at the previous word, at the object of a verb, at the noun
-# of a pronoun. You will use this module for the transformer block in the next notebook.
+# **Why it matters.** Eight, twelve or a hundred heads need no more parameters and multiplications than one, because
+# each is smaller; and they specialise. In trained models people found heads that look at the previous word, at the
+# object of a verb, at the noun of a pronoun. You will use this module for the transformer block in the next notebook.
 #
 # ### Contract
 #
 # `MHA(D, H, bias=True)` is an `nn.Module`; `MHA.forward(x, kv=None, mask=None)` gives one tensor.
 #
-# - **R1** It has four layers `nn.Linear(D, D, bias=bias)` as attributes `wq`, `wk`, `wv`, `wo`, and no other parameters or
-#   buffers: the state dict has exactly `wq.weight`, `wk.weight`, `wv.weight`, `wo.weight` and, with bias, the four `.bias`.
-# - **R2** Head $h$ uses the block of features $h d, \dots, (h+1) d - 1$ of the projected queries, keys and values, with
-#   $d = D/H$ and the scale $1/\sqrt d$. The heads are put side by side in this order, and `wo` is applied to the result.
-# - **R3** With `kv` of shape $(B, S, D)$ keys *and* values come from `kv`, the queries from `x`. Without it, all come from `x`.
-#   The result has shape $(B, T, D)$.
-# - **R4** `mask` is bool, True = may attend, and has one of these shapes: $(T, S)$, for all; $(B, T, S)$, one for each sequence;
-#   $(B \text{ or } 1,\ H \text{ or } 1,\ T, S)$.
-# - **R5** A query that may attend to nothing gets zeros from every head, so its result is `wo.bias` (or zeros, without bias); all
-#   gradients stay finite.
+# - **R1** It has four layers `nn.Linear(D, D, bias=bias)` as attributes `wq`, `wk`, `wv`, `wo`, and no other
+#   parameters or buffers: the state dict has exactly `wq.weight`, `wk.weight`, `wv.weight`, `wo.weight` and, with
+#   bias, the four `.bias`.
+# - **R2** Head $h$ uses the block of features $h d, \dots, (h+1) d - 1$ of the projected queries, keys and values,
+#   with $d = D/H$ and the scale $1/\sqrt d$. The heads are put side by side in this order, and `wo` is applied to the
+#   result.
+# - **R3** With `kv` of shape $(B, S, D)$ keys *and* values come from `kv`, the queries from `x`. Without it, all come
+#   from `x`. The result has shape $(B, T, D)$.
+# - **R4** `mask` is bool, True = may attend, and has one of these shapes: $(T, S)$, for all; $(B, T, S)$, one for
+#   each sequence; $(B \text{ or } 1,\ H \text{ or } 1,\ T, S)$.
+# - **R5** A query that may attend to nothing gets zeros from every head, so its result is `wo.bias` (or zeros,
+#   without bias); all gradients stay finite.
 # - **R6** Gradients reach every weight and bias, `x` and `kv`. After `.double()` the module works in float64.
 # - **R7** Nothing is random (no dropout), in training mode or not, and no argument is changed.
 #
 # *Up to you:* **F1** how the layers are initialised. **F2** Whether the heads use code of your own or
-# `F.scaled_dot_product_attention`: it is allowed here, so that this exercise does not hang on the first one (its bool masks mean the
-# same as ours, and empty rows give zeros).
+# `F.scaled_dot_product_attention`: it is allowed here, so that this exercise does not hang on the first one (its bool
+# masks mean the same as ours, and empty rows give zeros).
 #
 # *Not specified, not tested:* $H$ that does not divide $D$.
 #
@@ -771,9 +620,9 @@ check("MHA")
 # %% [markdown]
 # ### See it: attention sees a bag of words
 #
-# Shuffle the words of a sentence, and the outputs of self-attention are shuffled in the same way, nothing else. For this
-# module *dog bites man* and *man bites dog* are the same three words. That is why a transformer needs what the rest of
-# this notebook builds: masks, which give it a direction, and positions.
+# Shuffle the words of a sentence, and the outputs of self-attention are shuffled in the same way, nothing else. For
+# this module *dog bites man* and *man bites dog* are the same three words. That is why a transformer needs what the
+# rest of this notebook builds: masks, which give it a direction, and positions.
 
 # %% demo
 torch.manual_seed(0)
@@ -792,38 +641,16 @@ print(
 # encoder–decoder**
 #
 # What makes one transformer an encoder, the next a decoder and a third something in between? Hardly anything but the
-# mask. Six of them cover nearly all models in use. Rows ask, columns answer; a dark cell at row $i$, column $j$ means: token $i$
-# may look at token $j$.
+# mask. Six of them cover nearly all models in use. Rows ask, columns answer; a dark cell at row $i$, column $j$
+# means: token $i$ may look at token $j$.
 
 
 # %% demo
-def mask_pictures(masks):
-    fig, axes = plt.subplots(1, len(masks), figsize=(13, 2.9))
-    for ax, (title, mask) in zip(axes, masks.items(), strict=True):
-        ax.imshow(mask, cmap="Blues", vmin=0, vmax=1.25)
-        ax.set(title=title, xticks=[], yticks=[])
-        for line in range(1, len(mask)):
-            ax.axhline(line - 0.5, color=GREY, lw=3 / len(mask))
-            ax.axvline(line - 0.5, color=GREY, lw=3 / len(mask))
-        ax.spines[:].set(visible=True)
-    axes[0].set(xlabel="key j", ylabel="query i")
-    fig.tight_layout()
-    plt.show()
-
-
-drawn = {
-    "causal": "#..... ##.... ###... ####.. #####. ######",
-    "padding, 4 of 6": "####.. ####.. ####.. ####.. ####.. ####..",
-    "causal + padding": "#..... ##.... ###... ####.. ####.. ####..",
-    "sliding, window 3": "#..... ##.... ###... .###.. ..###. ...###",
-    "prefix of 3": "###... ###... ###... ####.. #####. ######",
-    "packed, 3+1+2": "#..... ##.... ###... ...#.. ....#. ....##",
-}
-mask_pictures({name: [[mark == "#" for mark in row] for row in text.split()] for name, text in drawn.items()})
+pictures.six_masks()
 
 # %% [markdown]
-# - **causal**: each token sees the past and itself. Language models (GPT, Llama): what predicts the next word must not see
-#   it.
+# - **causal**: each token sees the past and itself. Language models (GPT, Llama): what predicts the next word must
+#   not see it.
 # - **padding**: sentences of a batch have different lengths; behind the end of a sentence there is nothing to see.
 #   Encoders (BERT).
 # - **causal + padding**: both. Decoders trained on batches.
@@ -832,9 +659,9 @@ mask_pictures({name: [[mark == "#" for mark in row] for row in text.split()] for
 #   model, many models that see images).
 # - **packed**: several documents in one row of a batch to waste no padding; none may read the other.
 #
-# **Why it matters.** A mask that is off by one does not crash. One step too narrow, and a token cannot see itself. One step too wide,
-# and a language model sees the word it has to predict: its training loss becomes fabulous, and it cannot write. The
-# section *Break it* lets you watch this.
+# **Why it matters.** A mask that is off by one does not crash. One step too narrow, and a token cannot see itself.
+# One step too wide, and a language model sees the word it has to predict: its training loss becomes fabulous, and it
+# cannot write. The section *Break it* lets you watch this.
 #
 # ### Contract
 #
@@ -851,11 +678,12 @@ mask_pictures({name: [[mark == "#" for mark in row] for row in text.split()] for
 # | **R6** | `"packed"` | $j \le i$ and $\text{id}[i] = \text{id}[j]$ | `doc_ids`: int64 $(T,)$ or $(B, T)$ | $(1, 1, T, T)$ or $(B, 1, T, T)$ |
 #
 # - **R4** says: the window counts the token itself. `window=1` sees only itself, a window of $T$ or more is causal.
-# - **R2** says: padding forbids *columns*. The rows of padded queries stay as open as the others (nobody reads their result).
+# - **R2** says: padding forbids *columns*. The rows of padded queries stay as open as the others (nobody reads their
+#   result).
 # - **R6** says: ids may be any integers, in any order; a document may stop and come back later.
 # - **R7** The result is a bool tensor of the full shape in the table. No argument is changed.
-# - **R8** An unknown `kind`, or a kind without the argument it needs, raises `ValueError`. (0 is not missing: `prefix=0` is the
-#   causal mask.)
+# - **R8** An unknown `kind`, or a kind without the argument it needs, raises `ValueError`. (0 is not missing:
+#   `prefix=0` is the causal mask.)
 #
 # *Up to you:* **F1** a new tensor, or a view made by `expand`.
 #
@@ -938,14 +766,14 @@ check("make_mask")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# If `j` is `torch.arange(T)` and `i` is the same as a column, what is `j <= i`? How would you write the other conditions
-# of the table?
+# If `j` is `torch.arange(T)` and `i` is the same as a column, what is `j <= i`? How would you write the other
+# conditions of the table?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Every condition compares something that depends on the row with something that depends on the column: a column of shape
-# $(T, 1)$ against a row of shape $(T)$ gives $(T, T)$. `lengths[b]` brings a third index: give it the shape
+# Every condition compares something that depends on the row with something that depends on the column: a column of
+# shape $(T, 1)$ against a row of shape $(T)$ gives $(T, T)$. `lengths[b]` brings a third index: give it the shape
 # $(B, 1, 1, 1)$, or $(B, 1)$ against the row first. Conditions are joined by `&` and `|`.
 # </details>
 #
@@ -969,7 +797,7 @@ gallery = {
     "prefix": make_mask(24, "prefix", prefix=9),
     "packed": make_mask(24, "packed", doc_ids=torch.tensor([0] * 10 + [1] * 5 + [2] * 9)),
 }
-mask_pictures({name: mask[0, 0] for name, mask in gallery.items()})
+pictures.masks({name: mask[0, 0] for name, mask in gallery.items()})
 print(
     "pairs that are computed:",
     ", ".join(f"{name} {mask.float().mean():.0%}" for name, mask in gallery.items()),
@@ -978,38 +806,19 @@ print(
 # %% [markdown]
 # ## Where am I? Clocks
 #
-# A causal mask tells a token which words came before, but not *how long* before. The classic way to tell time is a clock: a fast hand
-# for the seconds, a slow one for the hours. No hand alone says when it is; together they do, and moving on by a minute
-# turns each hand by a fixed angle, whatever the time is. Position encodings are clocks with $D/2$ hands. Hand $i$ turns by
+# A causal mask tells a token which words came before, but not *how long* before. The classic way to tell time is a
+# clock: a fast hand for the seconds, a slow one for the hours. No hand alone says when it is; together they do, and
+# moving on by a minute turns each hand by a fixed angle, whatever the time is. Position encodings are clocks with
+# $D/2$ hands. Hand $i$ turns by
 #
 # $$\omega_i = \text{base}^{-2i/D} \quad \text{radians per token}, \qquad i = 0, \dots, D/2 - 1,$$
 #
-# so the first turns by one radian per token, the last takes ten thousands of tokens for one round (with the usual base of 10,000).
+# so the first turns by one radian per token, the last takes ten thousands of tokens for one round (with the usual
+# base of 10,000).
 
 
 # %% demo
-def clock_picture():
-    _, ax = plt.subplots(figsize=(11, 4.4))
-    for i, speed in enumerate((1.0, 0.3, 0.05)):
-        ax.text(-1.9, -2.5 * i, f"hand {i}\n{speed:g} rad per token", ha="center", va="center")
-        for t in range(8):
-            x, y, angle = 2.3 * t + 1.2, -2.5 * i, speed * t
-            ax.add_patch(Circle((x, y), 1, fc="#f3f4f6", ec=GREY, lw=1.4))
-            arrow(
-                ax,
-                (x, y),
-                (x + 1.05 * math.cos(angle), y + 1.05 * math.sin(angle)),
-                (BLUE, GREEN, ORANGE)[i],
-                2.4,
-            )
-            if i == 0:
-                ax.text(x, 1.5, f"token {t}", ha="center")
-    ax.set(xlim=(-4.2, 18.6), ylim=(-6.3, 2.1), aspect="equal")
-    ax.axis("off")
-    plt.show()
-
-
-clock_picture()
+pictures.clocks()
 
 # %% [markdown]
 # *Each column is one position: three hands, six numbers (the two coordinates of each tip).*
@@ -1029,15 +838,17 @@ clock_picture()
 #   t = 1 | .84 | .54 |  |     |     |        |     |     |        (T, D)
 # ```
 #
-# **Why it matters.** The dot product of two rows is $\sum_i \cos((s - t)\,\omega_i)$: it depends on their distance only, so
-# "three words ago" looks alike everywhere in the text. Nothing is learned, and positions never seen in training exist as well.
+# **Why it matters.** The dot product of two rows is $\sum_i \cos((s - t)\,\omega_i)$: it depends on their distance
+# only, so "three words ago" looks alike everywhere in the text. Nothing is learned, and positions never seen in
+# training exist as well.
 #
 # ### Contract
 #
 # `sinusoidal(T, D, base=1e4)`
 #
 # - **R1** Row $t = 0, \dots, T-1$ holds the sines and cosines of the formula above, with the given `base`.
-# - **R2** They alternate: column $2i$ is the sine and column $2i + 1$ the cosine of hand $i$. The shape is $(T, D)$, the dtype float32.
+# - **R2** They alternate: column $2i$ is the sine and column $2i + 1$ the cosine of hand $i$. The shape is $(T, D)$,
+#   the dtype float32.
 # - **R3** Up to position 199 every entry is within $10^{-4}$ of the formula.
 #
 # *Up to you:* **F1** whether the angles are computed in float32 or float64.
@@ -1100,17 +911,7 @@ check("sinusoidal")
 # </details>
 
 # %% demo
-pe = sinusoidal(100, 64)
-fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), width_ratios=[1.15, 1])
-image = left.imshow(pe.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
-left.set(title="sinusoidal(100, 64): fast hands above, slow ones below", xlabel="position", ylabel="feature")
-fig.colorbar(image, ax=left)
-for t, color in ((20, BLUE), (50, ORANGE), (80, GREEN)):
-    right.plot(pe @ pe[t], color=color)
-    right.text(t, 32.6, f"with {t}", color=color, ha="center", weight="bold")
-right.set(title="dot product of each position ...", xlabel="position", ylabel="dot product", ylim=(10, 35))
-fig.tight_layout()
-plt.show()
+pictures.position_encoding(sinusoidal(100, 64))
 
 # %% [markdown]
 # *On the right: the same curve three times. Every position is most like itself, less like its neighbours, and the curve
@@ -1121,43 +922,47 @@ plt.show()
 # **★ · about 12 minutes · needs: rotation of the plane · roadmap: positional encoding**
 #
 # Adding the clock to the word has a flaw: content and position share one vector and must be told apart again. Rotary
-# position embedding (RoPE) does something neater. It leaves the word vectors alone and **turns the queries and keys**: take the
-# features in pairs, see each pair as a point of the plane, and turn pair $i$ at position $m$ by the angle $m\,\omega_i$:
+# position embedding (RoPE) does something neater. It leaves the word vectors alone and **turns the queries and
+# keys**: take the features in pairs, see each pair as a point of the plane, and turn pair $i$ at position $m$ by the
+# angle $m\,\omega_i$:
 #
 # $$\begin{pmatrix} a' \\ b' \end{pmatrix} = \begin{pmatrix} \cos m\omega_i & -\sin m\omega_i \\ \sin m\omega_i & \cos m\omega_i \end{pmatrix}
 # \begin{pmatrix} a \\ b \end{pmatrix}, \qquad \omega_i = \text{base}^{-2i/D}$$
 #
-# Turning changes no length, so nothing of the content is lost. And if the query at position $m$ is turned by $m\omega$, the key at
-# position $n$ by $n\omega$, then their dot product feels the *difference* of the angles only: $(m - n)\,\omega$. The score
-# knows how far apart two words are and nothing else about where they stand.
+# Turning changes no length, so nothing of the content is lost. And if the query at position $m$ is turned by
+# $m\omega$, the key at position $n$ by $n\omega$, then their dot product feels the *difference* of the angles only:
+# $(m - n)\,\omega$. The score knows how far apart two words are and nothing else about where they stand.
 #
 # ```
-#   layout "interleaved":  pairs (0,1) (2,3) (4,5) ...          layout "half":  pairs (0, D/2) (1, D/2+1) ...
+#   layout "interleaved"                        layout "half"                         (both for D = 6)
 #
-#        [ a0  b0 | a1  b1 | a2  b2 ]                                [ a0  a1  a2 | b0  b1  b2 ]
-#          \__/     \__/     \__/                                       \___________/        (and so on)
-#        hand 0    hand 1    hand 2                                         hand 0
+#   [ a0  b0 | a1  b1 | a2  b2 ]                [ a0  a1  a2 | b0  b1  b2 ]
+#      \__/     \__/     \__/                      \____________/                     hand 0
+#     hand 0   hand 1   hand 2                       \____________/                 hand 1
+#                                                        \____________/             hand 2
 # ```
 #
-# **Why it matters.** Nearly every open language model since 2022 uses RoPE, in one of *both* layouts: weights trained with one layout
-# and run with the other give fluent nonsense. And `pos` is an argument for good reason: when a model writes word by word,
-# the only token it gets is number 1,734 of the text, not number 0.
+# **Why it matters.** Most open language models since 2023 use RoPE, in one of *both* layouts: weights trained with
+# one layout and run with the other give fluent nonsense. And `pos` is an argument for good reason: when a model
+# writes word by word, the only token it gets is number 1,734 of the text, not number 0.
 #
 # ### Contract
 #
 # `rope(x, pos, base=1e4, layout="interleaved")`
 #
-# - **R1** Pair $i$ of the vector at position $m$ is turned by $+m\,\omega_i$ as in the formula, $\omega_i = \text{base}^{-2i/D}$, $i = 0, \dots, D/2-1$.
+# - **R1** Pair $i$ of the vector at position $m$ is turned by $+m\,\omega_i$ as in the formula, $\omega_i =
+#   \text{base}^{-2i/D}$, $i = 0, \dots, D/2-1$.
 # - **R2** In layout `"interleaved"` pair $i$ is features $(2i, 2i+1)$; in layout `"half"` it is $(i, i + D/2)$. The
 #   frequencies are the same, and what is read from two features goes back to the same two.
-# - **R3** `pos` is int64, of shape $(T,)$ or any shape that broadcasts with `x.shape[:-1]`, such as $(B, 1, T)$ for `x` of
-#   shape $(B, H, T, D)$. Positions may come in any order, repeat and leave gaps.
-# - **R4** The angles are computed in float64 if `x` is float64, otherwise in float32 or better, also for float16 `x`. The result
-#   has the dtype and shape of `x`. (float32 is tested for positions up to 60, float16 up to 251, float64 up to a million.)
+# - **R3** `pos` is int64, of shape $(T,)$ or any shape that broadcasts with `x.shape[:-1]`, such as $(B, 1, T)$ for
+#   `x` of shape $(B, H, T, D)$. Positions may come in any order, repeat and leave gaps.
+# - **R4** The angles are computed in float64 if `x` is float64, otherwise in float32 or better, also for float16 `x`.
+#   The result has the dtype and shape of `x`. (float32 is tested for positions up to 60, float16 up to 251, float64
+#   up to a million.)
 # - **R5** Any number of leading axes. `x` is not changed; the result is differentiable with respect to `x`.
 #
-# *Up to you:* **F1** angles more precise than R4 asks for. **F2** Whether sine, cosine and products are then computed in the angles' precision
-# or in that of `x`.
+# *Up to you:* **F1** angles more precise than R4 asks for. **F2** Whether sine, cosine and products are then computed
+# in the angles' precision or in that of `x`.
 #
 # *Not specified, not tested:* odd $D$, other layouts, negative positions.
 #
@@ -1189,7 +994,7 @@ def rope(x: Tensor, pos: Tensor, base: float = 1e4, layout: str = "interleaved")
     Returns:
         (..., T, D), dtype of x.
 
-    Source: Su et al. 2021, section 3.2.2, equations 14 and 15; the layout "half" is that of GPT-NeoX and Llama's port to transformers.
+    Source: Su et al. 2021, section 3.2.2, equations 14 and 15; the layout "half" is GPT-NeoX's.
     """
     ### BEGIN SOLUTION
     half = x.shape[-1] // 2
@@ -1214,15 +1019,15 @@ check("rope")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# What shape must the angles have so that each token has its own and each pair has its own? What do you do to `pos` of shape $(T,)$, or $(B, 1, T)$, to
-# multiply it with $D/2$ frequencies?
+# What shape must the angles have so that each token has its own and each pair has its own? What do you do to `pos` of
+# shape $(T,)$, or $(B, 1, T)$, to multiply it with $D/2$ frequencies?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Take all first members of the pairs as one tensor $a$, all second members as another, $b$, both $(\dots, T, D/2)$. Then
-# the rotation is two lines for all pairs at once: $a\cos - b\sin$ and $a\sin + b\cos$. The layout only decides how $a$ and $b$
-# are taken out of `x`, and how the two results are put back.
+# Take all first members of the pairs as one tensor $a$, all second members as another, $b$, both $(\dots, T, D/2)$.
+# Then the rotation is two lines for all pairs at once: $a\cos - b\sin$ and $a\sin + b\cos$. The layout only decides
+# how $a$ and $b$ are taken out of `x`, and how the two results are put back.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1243,34 +1048,24 @@ word = torch.randn(64) / 8
 q = k = word.expand(64, 64)  # 64 times the same word, asking for its like
 places = torch.arange(64)
 turned = rope(q, places) @ rope(k, places).T
-
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.9), width_ratios=[1, 1, 1.2])
-limit = turned.abs().max()
-for ax, scores, title in ((axes[0], q @ k.T, "without rope"), (axes[1], turned, "with rope")):
-    ax.imshow(scores, cmap="RdBu", vmin=-limit, vmax=limit)
-    ax.set(title=f"scores {title}", xlabel="position n of the key", ylabel="position m of the query")
-axes[2].plot(20 - places, turned[20], color=BLUE, lw=6, alpha=0.4, label="query at 20")
-axes[2].plot(50 - places, turned[50], color=ORANGE, lw=2, label="query at 50")
-axes[2].set(title="two rows of it, by distance", xlabel="distance m − n", ylabel="score")
-axes[2].legend(frameon=False)
-fig.tight_layout()
-plt.show()
+pictures.relative_scores(q @ k.T, turned, rows=(20, 50))
 
 # %% [markdown]
-# *The same word 64 times in a row, asking for its like. Without rotation it scores the same everywhere. With it, the score is
-# constant along each diagonal: it depends on the distance only, nearest is best, and the rows of two queries lie on one
-# curve.*
+# *The same word 64 times in a row, asking for its like. Without rotation it scores the same everywhere. With it, the
+# score is constant along each diagonal: it depends on the distance only, nearest is best, and the rows of two queries
+# lie on one curve.*
 
 # %% [markdown]
 # ## Bonus: `attention_backward`
 #
 # **★★★ · about 30 minutes · needs: the chain rule for matrices · roadmap: self-attention**
 #
-# Autograd has done this for you so far. Doing it once by hand shows what attention must remember for its backward pass,
-# and why there is a better way (FlashAttention, later in the course, *computes the weights a second time* rather than storing
-# them). The forward pass, step by step, with $P$ for the weights:
+# Autograd has done this for you so far. Doing it once by hand shows what attention must remember for its backward
+# pass, and why there is a better way (FlashAttention, later in the course, *computes the weights a second time*
+# rather than storing them). The forward pass, step by step, with $A$ for the scores and $P$ for the weights, both
+# $(T, S)$:
 #
-# $$S = \frac{q\,k^\top}{\sqrt d} \;\;(T, S) \qquad\qquad P = \operatorname{softmax}(S) \qquad\qquad \text{out} = P\,v$$
+# $$A = \frac{q\,k^\top}{\sqrt d} \qquad\qquad P = \operatorname{softmax}(A) \qquad\qquad \text{out} = P\,v$$
 #
 # ```
 #     q --+                                                      dq <--+
@@ -1279,13 +1074,13 @@ plt.show()
 #     v ----------------------------------+                      dv <-------------------------------------+
 # ```
 #
-# Backwards from `dout`, the gradient of the loss with respect to `out`. For a matrix product $C = A B$ the chain rule is
-# $dA = dC\,B^\top$ and $dB = A^\top dC$. The softmax is the interesting step: weights share a fixed sum of one, so a score that rises
-# lowers all the *other* weights of its row. For one row $p$ of $P$, its Jacobian is
-# $\partial p_j / \partial s_i = p_j\,(\delta_{ij} - p_i)$, with $\delta_{ij} = 1$ if $i = j$, else 0.
+# Backwards from `dout`, the gradient of the loss with respect to `out`. For a matrix product $C = A B$ the chain rule
+# is $dA = dC\,B^\top$ and $dB = A^\top dC$. The softmax is the interesting step: weights share a fixed sum of one, so
+# a score that rises lowers all the *other* weights of its row. For a row $a$ of $A$ and the row $p$ of $P$ it
+# becomes, $\partial p_j / \partial a_i = p_j\,(\delta_{ij} - p_i)$, with $\delta_{ij} = 1$ if $i = j$, else 0.
 #
-# **Why it matters.** Whoever writes a fast attention kernel writes this function. And the softmax step, $dS = P \circ (dP - \dots)$,
-# explains at one glance why saturated weights stop learning: where $P$ is 0 or 1, nothing flows.
+# **Why it matters.** Whoever writes a fast attention kernel writes this function. And the softmax step, $dA = P \circ
+# (dP - \dots)$, explains at one glance why saturated weights stop learning: where $P$ is 0 or 1, nothing flows.
 #
 # ### Contract
 #
@@ -1293,17 +1088,18 @@ plt.show()
 #
 # - **R1** They are the gradients of `(out * dout).sum()` with respect to `q`, `k` and `v`, where `out` is what
 #   `attention(q, k, v, mask)` of exercise 1 gives. The result is the three of them, in this order.
-# - **R2** The mask means what it means in exercise 1 and broadcasts in the same way: nothing flows between a query and a key that it may not
-#   attend to.
+# - **R2** The mask means what it means in exercise 1 and broadcasts in the same way: nothing flows between a query
+#   and a key that it may not attend to.
 # - **R3** A query that may attend to nothing has $dq = 0$ and adds nothing to $dk$ and $dv$. Nothing becomes NaN.
-# - **R4** Any number of leading axes, the same for `dout`, `q`, `k` and `v`; $T$, $S$, $d$, $e$ may all differ; float32 and float64.
+# - **R4** Any number of leading axes, the same for `dout`, `q`, `k` and `v`; $T$, $S$, $d$, $e$ may all differ;
+#   float32 and float64.
 # - **R5** Scores between −10,000 and 10,000 give finite and right gradients.
 # - **R6** No argument is changed. (The arguments are plain tensors, without `requires_grad`.)
 #
 # *Up to you:* **F1** a tuple or a list as result.
 #
-# *Not allowed:* anything that differentiates for you: `torch.autograd`, `torch.func`, `.backward`, `requires_grad` (as attribute, argument or
-# method `.requires_grad_`).
+# *Not allowed:* anything that differentiates for you: `torch.autograd`, `torch.func`, `.backward`, `requires_grad`
+# (as attribute, argument or method `.requires_grad_`).
 #
 # ### Worked example
 #
@@ -1359,14 +1155,15 @@ check("attention_backward")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# `out = P v` is an ordinary matrix product. What are $dP$ and $dv$, by the rule for $C = AB$? Which shape must each have?
+# `out = P v` is an ordinary matrix product. What are $dP$ and $dv$, by the rule for $C = AB$? Which shape must each
+# have?
 # </details>
 #
 # <details><summary>Hint 2: the mathematical step</summary>
 #
-# One row at a time: $ds_i = \sum_j dp_j\, \partial p_j / \partial s_i = \sum_j dp_j\, p_j (\delta_{ij} - p_i)
-# = p_i \big(dp_i - \sum_j p_j\, dp_j\big)$. The sum is one number for the whole row: the average of $dp$ under the weights. So no
-# Jacobian need be built.
+# One row at a time: $da_i = \sum_j dp_j\, \partial p_j / \partial a_i = \sum_j dp_j\, p_j (\delta_{ij} - p_i) = p_i
+# \big(dp_i - \sum_j p_j\, dp_j\big)$. The sum is one number for the whole row: the average of $dp$ under the weights.
+# So no Jacobian need be built.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1394,13 +1191,13 @@ for name, mine, theirs in zip(("dq", "dk", "dv"), by_hand, by_autograd, strict=T
 # %% [markdown]
 # ## See it work: who is *it*?
 #
-# Back to the animal and the street, this time **without a single vector made by hand**. A small generator writes English
-# sentences of one pattern, such as
+# Back to the animal and the street, this time **without a single vector made by hand**. A small generator writes
+# English sentences of one pattern, such as
 #
 # > yesterday the old dog did not cross the new bridge because it was too *shy*
 #
-# and knows which noun *it* stands for. A model of two attention layers, both of them **your** `MHA`, gets the sentence and must name
-# that noun:
+# and knows which noun *it* stands for. A model of two attention layers, both of them **your** `MHA`, gets the
+# sentence and must name that noun:
 #
 # ```
 #   words ----> embedding ----> MHA 1: every word looks at the sentence ----> the vector of "it"
@@ -1408,11 +1205,11 @@ for name, mine, theirs in zip(("dq", "dk", "dv"), by_hand, by_autograd, strict=T
 #                   +--------- keys and values: the bare words before "it" --> MHA 2 (cross-attention) --> which noun?
 # ```
 #
-# The second layer may look only at the words *before* "it", in their bare form. So the adjective can reach the answer in one way only: the
-# first layer must bring it to "it", and there it must change *where "it" looks*. That much is our design. What we do not tell the
-# model: which words are nouns, what is alive, that "tired" goes with animals, where to look. It gets nothing but the right
-# answer, 150 times 64 sentences. Some pairs of noun and adjective, among them *animal–tired* and *street–wide*, are **never shown in
-# training**.
+# The second layer may look only at the words *before* "it", in their bare form. So the adjective can reach the answer
+# in one way only: the first layer must bring it to "it", and there it must change *where "it" looks*. That much is
+# our design. What we do not tell the model: which words are nouns, what is alive, that "tired" goes with animals,
+# where to look. It gets nothing but the right answer, 150 times 64 sentences. Some pairs of noun and adjective, among
+# them *animal–tired* and *street–wide*, are **never shown in training**.
 
 # %% demo
 ANIMALS = ["animal", "dog", "horse", "child", "cat"]
@@ -1528,9 +1325,10 @@ _, right_deaf = learn(deaf)
 print(f"right on the pairs never seen: {right:.0%} with both steps, {right_deaf:.0%} without the first step")
 
 # %% [markdown]
-# Without the first step "it" is the same vector in every sentence, so it looks for the same thing whatever the adjective says: it
-# guesses. With it, the pairs never seen are no problem: having met "the dog was tired" and "the animal was shy", the model has found out
-# by itself that animals are the kind of thing that gets tired. Now look where it looks.
+# Without the first step "it" is the same vector in every sentence, so it looks for the same thing whatever the
+# adjective says: it guesses. With it, the pairs never seen are no problem: having met "the dog was tired" and "the
+# animal was shy", the model has found out by itself that animals are the kind of thing that gets tired. Now look
+# where it looks.
 
 
 # %% demo
@@ -1546,39 +1344,17 @@ def where_it_looks(sentence):
     return weights[0, 0, : it.item()], list(vocabulary)[answer]
 
 
-fig, axes = plt.subplots(2, 1, figsize=(11.5, 5))
-for ax, ending in zip(axes, ("tired", "wide"), strict=True):
-    sentence = f"the animal did not cross the street because it was too {ending}".split()
-    weights, answer = where_it_looks(sentence)
-    ax.text(0, 2.75, f"... because it was too {ending}: the model answers “{answer}”", weight="bold")
-    for j, word in enumerate(sentence):
-        strength = weights[j].item() if j < len(weights) else 0.0
-        ax.text(
-            1.15 * j,
-            0,
-            word,
-            ha="center",
-            va="center",
-            color="white" if strength > 0.6 else INK,
-            bbox={
-                "boxstyle": "round,pad=0.35",
-                "fc": plt.cm.Oranges(0.8 * strength),
-                "ec": ORANGE if word == "it" else "#e5e7eb",
-            },
-        )
-        if strength > 0.02:
-            arrow(ax, (1.15 * 8, 0.35), (1.15 * j, 0.35), ORANGE, 0.8 + 6 * strength, bend=0.35)
-            ax.text(1.15 * j - 0.1, 1.0, f"{strength:.2f}", color=ORANGE, ha="right", weight="bold")
-    ax.set(xlim=(-0.6, 12.2), ylim=(-0.5, 3.1))
-    ax.axis("off")
-plt.show()
+start = ["the", "animal", "did", "not", "cross", "the", "street", "because", "it", "was", "too"]
+sentences = [[*start, "tired"], [*start, "wide"]]
+pictures.looks([(sentence, *where_it_looks(sentence)) for sentence in sentences], asking="it")
 
 # %% [markdown]
-# One word at the far end of the sentence has turned the head. Nobody told the model where to look; looking in the right place was simply the
-# best way to get the answer.
+# One word at the far end of the sentence has turned the head. Nobody told the model where to look; looking in the
+# right place was simply the best way to get the answer.
 #
-# Is the picture an *explanation*? One must be careful: weights show where information *may* flow, not that it is used. Here we can
-# do the experiment. Take all sentences with unseen pairs, hide one of the two nouns from "it" with a mask, and ask again:
+# Is the picture an *explanation*? One must be careful: weights show where information *may* flow, not that it is
+# used. Here we can do the experiment. Take all sentences with unseen pairs, hide one of the two nouns from "it" with
+# a mask, and ask again:
 
 # %% demo
 ids, it, lengths, noun = test
@@ -1599,10 +1375,11 @@ with torch.no_grad():
         print(f"hidden: {title:15} right answers: {share:4.0%}   most frequent answer: {favourite}")
 
 # %% [markdown]
-# Hiding the noun it does *not* mean changes nothing. Hiding the one it means leaves it guessing: it names the same favourite again and
-# again, and is right when that happens to be the noun. So here the arrow is what it seems. It need not be: with some seeds (try
-# `torch.manual_seed(3)` above) the model learns to say *dog* whenever it finds nothing at all, and then, in sentences about dogs, the
-# arrow points at *the*. The answer is as good as before, the picture is not.
+# Hiding the noun it does *not* mean changes nothing. Hiding the one it means leaves it guessing: it names the same
+# favourite again and again, and is right when that happens to be the noun. So here the arrow is what it seems. It
+# need not be: with some seeds (try `torch.manual_seed(3)` above) the model learns to say *dog* whenever it finds
+# nothing at all, and then, in sentences about dogs, the arrow points at *the*. The answer is as good as before, the
+# picture is not.
 
 # %% [markdown]
 # ## Break it
@@ -1613,40 +1390,25 @@ with torch.no_grad():
 
 # %% demo
 torch.manual_seed(0)
-sizes, curves = [4, 16, 64, 256, 1024], {"with": [], "without": []}
+sizes, curves = [4, 16, 64, 256, 1024], {"with √d": [], "without √d": []}
 for d in sizes:
     q, k = torch.randn(300, 1, d), torch.randn(300, 16, d)
-    for name, factor in (("with", 1.0), ("without", math.sqrt(d))):
+    for name, factor in (("with √d", 1.0), ("without √d", math.sqrt(d))):
         _, p = attention(q * factor, k, k)  # a query sqrt(d) times as long undoes the division
         entropy = -(p * p.clamp_min(1e-30).log()).sum(-1).mean().item()
         slope = (p * (1 - p)).sum(-1).mean().item()  # how much the weights move when their own scores move
         curves[name].append((entropy, slope, p[0, 0]))
 
-fig, axes = plt.subplots(1, 3, figsize=(13, 3.6))
-for name, color, shift in (("with", BLUE, -0.2), ("without", ORANGE, 0.2)):
-    entropies, slopes, rows = zip(*curves[name], strict=True)
-    axes[0].bar(torch.arange(16) + shift, rows[2], 0.4, color=color, label=f"{name} √d")
-    axes[1].plot(sizes, entropies, "o-", color=color)
-    axes[2].plot(sizes, slopes, "o-", color=color)
-axes[0].set(title="weights of one query, d = 64", xlabel="key", ylim=(0, 1), xticks=range(0, 16, 5))
-axes[0].legend(frameon=False)
-axes[1].axhline(math.log(16), color=GREY, ls="--")
-axes[1].text(4, math.log(16) + 0.06, "all keys alike", color="#6b7280")
-axes[1].set(title="entropy of the weights (nats)", xlabel="features d", xscale="log", ylim=(0, 3.2))
-axes[2].set(title="slope of the softmax", xlabel="features d", xscale="log", ylim=(0, 1))
-for ax in axes[1:]:
-    ax.set_xticks(sizes, sizes)
-    ax.minorticks_off()
-fig.tight_layout()
-plt.show()
+pictures.without_the_root(sizes, curves)
 
 # %% [markdown]
-# Without the division the weights become one-hot as $d$ grows: the entropy falls towards 0 (one key gets everything) and so does the slope, through
-# which all learning of $q$ and $k$ must pass. The model makes up its mind before it has seen any data. With the division nothing
-# depends on $d$.
+# Without the division the weights become one-hot as $d$ grows: the entropy falls towards 0 (one key gets everything)
+# and so does the slope, through which all learning of $q$ and $k$ must pass. The model makes up its mind before it
+# has seen any data. With the division nothing depends on $d$.
 #
-# **2. A causal mask that is one step too wide.** We train a small language model on *pure noise*: every token is drawn at random
-# from 16, so the next one cannot be predicted, and no honest model can get below a loss of $\ln 16 \approx 2.77$ nats, that of guessing.
+# **2. A causal mask that is one step too wide.** We train a small language model on *pure noise*: every token is
+# drawn at random from 16, so the next one cannot be predicted, and no honest model can get below a loss of $\ln 16
+# \approx 2.77$ nats, that of guessing.
 
 
 # %% demo
@@ -1674,37 +1436,32 @@ def train_on_noise(mask, steps=200, V=16, T=12, D=32):
 
 
 honest, leaky = torch.ones(12, 12).tril().bool(), torch.ones(12, 12).tril(1).bool()  # j <= i, and j <= i + 1
-results = {"j ≤ i": (train_on_noise(honest), BLUE), "j ≤ i + 1": (train_on_noise(leaky), ORANGE)}
-fig, ax = plt.subplots(figsize=(10, 3.6))
-for name, ((losses, used), color) in results.items():
-    ax.plot(losses, color=color, label=f"mask {name}")
+results = {"mask j ≤ i": train_on_noise(honest), "mask j ≤ i + 1": train_on_noise(leaky)}
+for name, (losses, used) in results.items():
     print(
-        f"mask {name:9}  loss at the end of training {losses[-1]:.2f}, when used to write (right mask) {used:.2f}"
+        f"{name:14}  loss at the end of training {losses[-1]:.2f}, when used to write (right mask) {used:.2f}"
     )
-ax.axhline(math.log(16), color=GREY, ls="--")
-ax.text(200, math.log(16) + 0.06, "guessing: ln 16", ha="right", color="#6b7280")
-ax.set(title="training loss on pure noise", xlabel="step", ylabel="nats per token", ylim=(0, 3.3))
-ax.legend(frameon=False, loc="center right")
-plt.show()
+pictures.losses({name: losses for name, (losses, _) in results.items()}, guessing=math.log(16))
 
 # %% [markdown]
-# The leaky model does the impossible: it predicts noise. The input of position $i + 1$ *is* the token that position $i$ must predict, and
-# the model has learned to copy it. (What is left of the loss is $\ln 16 / 12 \approx 0.23$: only the last of the 12 positions has nothing to
-# peep at.) When it has to write, the next token does not exist yet, and it is worse than guessing. **A training loss
-# that is too good to be true is a mask that leaks.** Keep the noise test in mind: it takes a second, and it works for any model.
+# The leaky model does the impossible: it predicts noise. The input of position $i + 1$ *is* the token that position
+# $i$ must predict, and the model has learned to copy it. (What is left of the loss is $\ln 16 / 12 \approx 0.23$:
+# only the last of the 12 positions has nothing to peep at.) When it has to write, the next token does not exist yet,
+# and it is worse than guessing. **A training loss that is too good to be true is a mask that leaks.** Keep the noise
+# test in mind: it takes a second, and it works for any model.
 #
 # ## Real scale
 #
-# The weights have $T \times S$ entries per head. What that means for GPT-2 (the smallest: 12 layers, 12 heads, $D = 768$), computed:
+# The weights have $T \times S$ entries per head. What that means for GPT-2 (the smallest: 12 layers, 12 heads, $D =
+# 768$), computed:
 
 # %% demo
 layers, H, D, V, context = 12, 12, 768, 50257, 1024
 per_layer = 4 * (D * D + D)
 mlp, norms = 2 * 4 * D * D + 4 * D + D, 2 * 2 * D
 total = V * D + context * D + layers * (per_layer + mlp + norms) + 2 * D
-print(
-    f"parameters of all attention layers: {layers * per_layer:,} of {total:,} ({layers * per_layer / total:.0%})\n"
-)
+in_attention = layers * per_layer
+print(f"parameters of all attention layers: {in_attention:,} of {total:,} ({in_attention / total:.0%})\n")
 print("            weights of one layer   billions of multiply-adds of one layer")
 print("    tokens            in 16 bits      projections     scores and blend")
 for T in (1024, 8192, 131072):
@@ -1712,25 +1469,27 @@ for T in (1024, 8192, 131072):
 print(f"\nthe two kinds of work are equal at T = 2 D = {2 * D:,} tokens")
 
 # %% [markdown]
-# The parameters of attention do not depend on the length of the text at all; its work and memory grow with the *square* of it. At 128k
-# tokens the weights of a single layer would need hundreds of gigabytes. Nobody stores them: FlashAttention computes them block by block and throws them away
-# (notebook *inference*), sliding windows do not compute most of them, and the KV cache avoids computing anything twice.
+# The parameters of attention do not depend on the length of the text at all; its work and memory grow with the
+# *square* of it. At 128k tokens the weights of a single layer would need hundreds of gigabytes. Nobody stores them:
+# FlashAttention computes them block by block and throws them away (notebook *inference*), sliding windows do not
+# compute most of them, and the KV cache avoids computing anything twice.
 #
 # ## Check yourself
 #
-# **A colleague trains a language model. The training loss falls far below that of any published model of its size within an
-# hour; the text it writes is gibberish. What do you look at first?**
+# **A colleague trains a language model. The training loss falls far below that of any published model of its size
+# within an hour; the text it writes is gibberish. What do you look at first?**
 #
 # <details><summary>A. The division by √d</summary>
 #
-# No. Without it the weights are nearly one-hot and learning is slow or stuck: the training loss gets <em>worse</em>, not better.
+# No. Without it the weights are nearly one-hot and learning is slow or stuck: the training loss gets <em>worse</em>,
+# not better.
 # </details>
 #
 # <details><summary>B. The causal mask</summary>
 #
 # <b>Yes.</b> Too good in training, useless in writing: in training the model has something that is missing when it writes. The first
-# suspect is the next token itself, seen through a mask that is one step too wide, or through a causal mask that is not applied at all. Feed it
-# noise: a loss below that of guessing proves the leak.
+# suspect is the next token itself, seen through a mask that is one step too wide, or through a causal mask that is
+# not applied at all. Feed it noise: a loss below that of guessing proves the leak.
 # </details>
 #
 # <details><summary>C. The position encoding</summary>
@@ -1740,9 +1499,11 @@ print(f"\nthe two kinds of work are equal at T = 2 D = {2 * D:,} tokens")
 #
 # <details><summary>D. The padding mask masks rows instead of columns</summary>
 #
-# This makes real tokens read padding: noise, in training and in use alike. A loss that is <em>too good</em> does not come from it.
+# This makes real tokens read padding: noise, in training and in use alike. A loss that is <em>too good</em> does not
+# come from it.
 # </details>
 #
+# %% [markdown]
 # **You double the number of heads $H$ of a model and keep $D$. What happens to the number of parameters of `MHA`?**
 #
 # <details><summary>A. It doubles</summary>
@@ -1763,16 +1524,16 @@ print(f"\nthe two kinds of work are equal at T = 2 D = {2 * D:,} tokens")
 #
 # ## Where it comes back
 #
-# The next notebook puts `MHA` between a normalisation and a small network, adds a shortcut around each, stacks the result, and has a
-# transformer. The notebook *pretraining* trains one on text, *inference* makes attention fast and small, *experts and context* makes
-# it long, and in section 8 pictures and sounds become tokens that attend to words.
+# The next notebook puts `MHA` between a normalisation and a small network, adds a shortcut around each, stacks the
+# result, and has a transformer. The notebook *pretraining* trains one on text, *inference* makes attention fast and
+# small, *experts and context* makes it long, and in section 8 pictures and sounds become tokens that attend to words.
 #
 # ## Reading list
 #
-# - Vaswani et al., *Attention Is All You Need*, 2017: section 3.2.1 (equation 1: your `attention`), 3.2.2 (`MHA`), 3.2.3 (where it is
-#   used), 3.5 (`sinusoidal`).
-# - Bahdanau, Cho, Bengio, *Neural Machine Translation by Jointly Learning to Align and Translate*, 2015: section 3.1, and the alignment
-#   pictures of figure 3.
+# - Vaswani et al., *Attention Is All You Need*, 2017: section 3.2.1 (equation 1: your `attention`), 3.2.2 (`MHA`),
+#   3.2.3 (where it is used), 3.5 (`sinusoidal`).
+# - Bahdanau, Cho, Bengio, *Neural Machine Translation by Jointly Learning to Align and Translate*, 2015: section 3.1,
+#   and the alignment pictures of figure 3.
 # - Tunstall, von Werra, Wolf, *Natural Language Processing with Transformers*: chapter 3.
 # - Goodfellow, Bengio, Courville, *Deep Learning*: section 12.4.5.1, on attention before the transformer.
 # - Zhang et al., *Dive into Deep Learning*: chapter 11, sections 11.1 to 11.6.
@@ -1780,5 +1541,5 @@ print(f"\nthe two kinds of work are equal at T = 2 D = {2 * D:,} tokens")
 # - Su et al., *RoFormer*, 2021: sections 3.2 and 3.3 (`rope`).
 # - Raffel et al., *Exploring the Limits of Transfer Learning* (T5), 2020: section 3.2.1 and figure 3 (masks).
 # - Dao et al., *FlashAttention*, 2022: section 3, and appendix B.2 (`attention_backward`).
-# - Clark et al., *What Does BERT Look At?*, 2019, on what heads specialise in; Jain and Wallace, *Attention is not Explanation*, 2019, on
-#   what one may conclude from it.
+# - Clark et al., *What Does BERT Look At?*, 2019, on what heads specialise in; Jain and Wallace, *Attention is not
+#   Explanation*, 2019, on what one may conclude from it.

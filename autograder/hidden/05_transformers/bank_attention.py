@@ -181,7 +181,7 @@ def exp_overflows(q, k, v, mask=None):
     return weights @ v, weights
 
 
-@right("attention")
+@right("attention", uses="F1 F2")
 def with_einsum_and_logsumexp(q, k, v, mask=None):
     """einsum for the products, log-sum-exp for the softmax, the scale on the queries, a list as result."""
     d = q.shape[-1]
@@ -196,7 +196,7 @@ def with_einsum_and_logsumexp(q, k, v, mask=None):
     return [torch.einsum("...ts,...se->...te", weights, v), weights]
 
 
-@right("attention")
+@right("attention", uses="F2")
 def with_minus_infinity_and_nan_to_num(q, k, v, mask=None):
     """-inf in place of forbidden scores, NaN replaced afterwards: masked_fill stops it on the way back."""
     if q.size(-1) != k.size(-1):
@@ -208,7 +208,7 @@ def with_minus_infinity_and_nan_to_num(q, k, v, mask=None):
     return (weights @ v, weights)
 
 
-@right("attention")
+@right("attention", uses="F2")
 def with_minus_infinity_only_where_something_is_left(q, k, v, mask=None):
     """-inf for forbidden scores, but empty rows are opened before the softmax and closed after it."""
     if q.shape[-1] != k.shape[-1]:
@@ -223,7 +223,7 @@ def with_minus_infinity_only_where_something_is_left(q, k, v, mask=None):
     return torch.matmul(weights, v), weights
 
 
-@right("attention")
+@right("attention", uses="F2")
 def one_query_at_a_time(q, k, v, mask=None):
     """A loop over queries; exp and sum by hand."""
     t, d = q.shape[-2:]
@@ -313,7 +313,7 @@ def heads_that_do_not_divide(x, W, n_heads):
     return [z[..., : n_heads * d].reshape(B, T, n_heads, d).transpose(1, 2) for z in y]
 
 
-@right("qkv_project")
+@right("qkv_project", uses="F1")
 def one_einsum(x, W, n_heads):
     """One einsum over W seen as (3, H, d, D); a stacked tensor as result."""
     D = x.shape[-1]
@@ -322,7 +322,7 @@ def one_einsum(x, W, n_heads):
     return torch.einsum("btc,phdc->pbhtd", x, W.reshape(3, n_heads, D // n_heads, D))
 
 
-@right("qkv_project")
+@right("qkv_project", uses="F2")
 def head_by_head(x, W, n_heads):
     """A list of heads, each with its own rows of W."""
     D = x.shape[-1]
@@ -363,13 +363,13 @@ def heads_in_reverse_order(x):
     return x.flip(1).transpose(1, 2).flatten(2)
 
 
-@right("merge_heads")
+@right("merge_heads", uses="F1")
 def concatenates_heads(x):
     """Concatenation, as the paper writes it."""
     return torch.cat(x.unbind(1), dim=-1)
 
 
-@right("merge_heads")
+@right("merge_heads", uses="F1")
 def fills_blocks(x):
     """Head after head into a new tensor."""
     B, H, T, d = x.shape
@@ -520,7 +520,7 @@ class EmptyRowsAreNaN(nn.Module):
         return self.wo((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
-@right("MHA")
+@right("MHA", uses="F1 F2")
 class HeadAfterHead(nn.Module):
     """A loop over heads, each with its own columns of wo; softmax by hand; another initialisation."""
 
@@ -551,7 +551,7 @@ class HeadAfterHead(nn.Module):
         return result
 
 
-@right("MHA")
+@right("MHA", uses="F2")
 class WithTorchAttention(nn.Module):
     """PyTorch's scaled_dot_product_attention inside: allowed here."""
 
@@ -796,7 +796,7 @@ def zero_taken_for_missing(T, kind, lengths=None, window=None, prefix=None, doc_
     return causal & (ids[:, None, :, None] == ids[:, None, None, :])
 
 
-@right("make_mask")
+@right("make_mask", uses="F1")
 def with_tril_and_triu(T, kind, lengths=None, window=None, prefix=None, doc_ids=None):
     """Triangles from tril and triu, a dict of makers, a new tensor as result."""
     ones = torch.ones(T, T, dtype=torch.bool)
@@ -834,7 +834,7 @@ def with_tril_and_triu(T, kind, lengths=None, window=None, prefix=None, doc_ids=
     return mask if mask.ndim == 4 else mask[None, None]
 
 
-@right("make_mask")
+@right("make_mask", uses="F1")
 def pair_by_pair(T, kind, lengths=None, window=None, prefix=None, doc_ids=None):
     """Two loops and a condition; plain Python numbers."""
     conditions = {
@@ -895,7 +895,7 @@ def positions_start_at_one(T, D, base=1e4):
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-@right("sinusoidal")
+@right("sinusoidal", uses="F1")
 def filled_column_by_column(T, D, base=1e4):
     """Frequencies through exp and log in double precision; columns filled by stride."""
     t = torch.arange(T, dtype=torch.float64)
@@ -907,7 +907,7 @@ def filled_column_by_column(T, D, base=1e4):
     return pe
 
 
-@right("sinusoidal")
+@right("sinusoidal", uses="F1")
 def angles_in_single_precision(T, D, base=1e4):
     """Everything in float32."""
     frequency = torch.exp(torch.arange(0, D, 2).float() * (-math.log(base) / D))
@@ -1019,7 +1019,7 @@ def angles_always_in_single_precision(x, pos, base=1e4, layout="interleaved"):
     return y.to(x.dtype)
 
 
-@right("rope")
+@right("rope", uses="F1")
 def rotates_half(x, pos, base=1e4, layout="interleaved"):
     """The rotate-half trick of most code bases, angles always in double precision."""
     D = x.shape[-1]
@@ -1033,7 +1033,7 @@ def rotates_half(x, pos, base=1e4, layout="interleaved"):
     return (x * angle.cos() + other * angle.sin()).to(x.dtype)
 
 
-@right("rope")
+@right("rope", uses="F2")
 def cosines_in_the_inputs_precision(x, pos, base=1e4, layout="interleaved"):
     """Angles in float32 or float64, the rest in x's dtype; pairs turned by a 2x2 matrix."""
     half = x.shape[-1] // 2
@@ -1141,7 +1141,7 @@ def mask_ignored(dout, q, k, v, mask=None):
     return ds @ k * scale, ds.mT @ q * scale, p.mT @ dout
 
 
-@right("attention_backward")
+@right("attention_backward", uses="F1")
 def with_the_jacobian(dout, q, k, v, mask=None):
     """The whole Jacobian of the softmax, diag(p) - p p^T, for every row."""
     d = q.shape[-1]
