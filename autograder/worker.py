@@ -30,6 +30,7 @@ import torch
 
 from autograder.errors import CouldNotRun, CourseError
 from autograder.running import GRACE_SECONDS, run_job
+from autograder.sandbox.jail import rlimits
 from autograder.sandbox.warm import warm
 from autograder.session import Box
 from autograder.suite import Suite
@@ -37,6 +38,7 @@ from autograder.suite import Suite
 __all__ = ["main"]
 
 MAX_TRIES = 2  # a job whose child died without a result is tried once more
+MAX_MEMORY = 4 * 2**30  # bytes more than now: answers of a learner's process are kept by tests
 MAX_JOBS = 200  # of one child; then it makes room for a fresh one
 ENDED = {"error": "the process that runs the tests ended without a result"}
 
@@ -132,6 +134,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
+            ours.close()  # or it would keep its own line open when the parent is gone
             self._be_child(theirs)
         theirs.close()
         known = frozenset(key for key, suite in self._suites.items() if isinstance(suite, Suite))
@@ -143,6 +146,7 @@ class Worker:
         """Grades job after job until the parent hangs up."""
         try:
             self._connection.close()
+            rlimits.bound_memory(MAX_MEMORY)
             for sibling in self._children.values():
                 sibling.line.close()
             with line.makefile("rb") as orders:

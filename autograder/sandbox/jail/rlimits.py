@@ -12,7 +12,7 @@ from autograder.sandbox.jail.limits import Limits
 if sys.platform != "win32":
     import resource
 
-__all__ = ["apply"]
+__all__ = ["apply", "bound_memory"]
 
 
 def apply(limits: Limits, *, own_user: bool) -> None:
@@ -39,6 +39,13 @@ def apply(limits: Limits, *, own_user: bool) -> None:
         _, hard = resource.getrlimit(kind)
         ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (ceiling, ceiling))
+
+
+def bound_memory(more: int) -> None:
+    """Lets the address space of this process, one of ours, grow by `more` bytes and no further; on Linux."""
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (size_now()["VmSize"] + more, hard))
 
 
 def size_now() -> dict[str, int]:
