@@ -7,10 +7,12 @@ queries anew. While `open_books` lasts they share one engine per database, and i
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nbgrader import api
+from sqlalchemy.exc import SAWarning
 
 __all__ = ["open_books"]
 
@@ -22,7 +24,9 @@ def open_books() -> Iterator[None]:
     api.create_engine = functools.cache(create_engine)
     metadata.create_all = functools.cache(metadata.create_all)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of nbgrader's models, on first use; nothing is wrong
+            yield
     finally:
         api.create_engine = create_engine
         del metadata.create_all  # the method shows again
