@@ -62,8 +62,6 @@ class Encoder:
         encode = self._by_type.get(kind)
         if encode is not None:
             return encode(self, value, depth)
-        if isinstance(value, torch.Tensor) and kind in (torch.Tensor, torch.nn.Parameter):
-            return self._tensor(value, depth)
         if isinstance(value, np.generic) and value.dtype.char in NUMPY_KINDS:
             return self._numpy_scalar(value)
         if isinstance(value, tuple):  # named tuples and torch's return types too: the container is free
@@ -149,6 +147,8 @@ class Encoder:
         torch.dtype: lambda self, v, d: ["D", str(v).removeprefix("torch.")],
         torch.device: lambda self, v, d: ["V"],
         np.ndarray: _array,
+        torch.Tensor: _tensor,
+        torch.nn.Parameter: _tensor,
         **dict.fromkeys(PLAIN_DICTS, _dict),
     }
 
