@@ -3,7 +3,7 @@
 #   make demo    play a cohort of submissions through nbgrader and show the scores
 #   make test    everything that must hold: lint, types, tests, generated files, every exercise proved
 #   make check   the fast part of `make test`
-#   make lab     open JupyterLab on your own copy of the notebooks, in work/
+#   make lab     open JupyterLab on your own copy of the notebooks, in work/ (LAB="--no-browser" passes options)
 #   make lock    pin the versions anew after a change in pyproject.toml
 
 SHELL := /bin/sh
@@ -72,7 +72,7 @@ lab: setup
 	$(BIN)/autograder build
 	@cd release && find . -type f | while read -r file; do \
 		[ -e "../work/$$file" ] || { mkdir -p "../work/$$(dirname "$$file")" && cp "$$file" "../work/$$file"; }; done
-	cd work && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab
+	cd work && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
 
 lock:
 	rm -rf build/lock
