@@ -260,7 +260,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
 threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
 def f(): return 1
 """
-    idle = 2 if LEVELS[box.level].outer else 0  # bubblewrap, its first process and the zygote in it
+    idle = 1 if LEVELS[box.level].outer else 0  # the zygote in bubblewrap
     assert settles(box, idle)
     with started(box, code) as submission:
         assert submission.f() == 1

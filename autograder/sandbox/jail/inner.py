@@ -32,6 +32,8 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 def prepare(level: Level) -> None:
     """Does once, before the first fork, what every child would otherwise repeat."""
+    if level.outer:  # becoming another user has undone bubblewrap's own request
+        kernel.prctl("pdeathsig", PR_SET_PDEATHSIG, signal.SIGKILL)
     if level.locked:
         kernel.library()
         landlock.abi()

@@ -24,7 +24,11 @@ BATCH_SCRATCH = 2**30  # bytes for all submissions of a zygote together, where t
 def command(
     argv: Sequence[str], *, level: Level, readable: Iterable[Path], hidden: Iterable[Path] = ()
 ) -> list[str]:
-    """`argv` behind the outer wall of `level`. Descriptors the caller passes on stay open inside."""
+    """`argv` behind the outer wall of `level`. Descriptors the caller passes on stay open inside.
+
+    It becomes process number 1 there: all that is inside ends with it, and the CPU time of all that it has
+    waited for is counted as the caller's.
+    """
     if not level.outer:
         return [*argv]
     bubblewrap = shutil.which("bwrap")
@@ -36,7 +40,7 @@ def command(
     return [
         bubblewrap,
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--hostname", "sandbox", "--new-session", "--die-with-parent"),
+        *("--hostname", "sandbox", "--new-session", "--die-with-parent", "--as-pid-1"),
         *(privileges() if root else ["--unshare-user"]),
         *("--proc", "/proc", "--dev", "/dev"),
         *scratch(level),

@@ -25,6 +25,7 @@ from autograder.sandbox.jail.scratch import over_quota
 __all__ = ["Ending", "Ward", "report", "watch"]
 
 TICK_S = 0.1
+CPU_SHARE = 0.5  # of its limit; the account the kernel limits and the one it reports differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def watch(ward: Ward, control: int) -> Ending:
     message = os.read(ward.complaint, 2**12).decode("utf-8", "replace")
     if message:
         cause = "setup"
-    elif cause != "limit" and code == -signal.SIGKILL and cpu_s >= 0.95 * ward.limits.cpu_s:
+    elif cause != "limit" and code == -signal.SIGKILL and cpu_s >= CPU_SHARE * ward.limits.cpu_s:
         cause, limit = "limit", "cpu"
     elif not cause or code != -signal.SIGKILL:  # it was ending before it was killed
         cause, limit = "exit" if code >= 0 else "signal", ""
