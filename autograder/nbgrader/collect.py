@@ -94,7 +94,8 @@ def copy_plain(src: Path, dest: Path, ignore: list[str]) -> tuple[int, list[str]
     for folder, folders, names, descriptor in os.fwalk(src):
         below = Path(folder).relative_to(src)
         folders[:] = sorted(name for name in folders if not _is_ignored(name, ignore))
-        for name in sorted(names, key=lambda name: (not name.endswith(".ipynb"), name)):
+        links = [name for name in folders if not _is_folder(name, descriptor)]
+        for name in sorted([*names, *links], key=lambda name: (not name.endswith(".ipynb"), name)):
             if _is_ignored(name, ignore):
                 continue
             try:
@@ -113,6 +114,13 @@ def copy_plain(src: Path, dest: Path, ignore: list[str]) -> tuple[int, list[str]
             count, room = count + 1, room - len(content)
     dest.mkdir(parents=True, exist_ok=True)
     return count, lines[:20] + ([f"and {len(lines) - 20} more"] if len(lines) > 20 else [])
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _is_ignored(name: str, ignore: list[str]) -> bool:

@@ -48,7 +48,8 @@ def read_plain(path: Path | str, *, folder: int | None = None) -> bytes:
     except OSError as error:
         reason = kind_of(os.stat(path, dir_fd=folder, follow_symlinks=False))
         raise Refused(reason or f"not readable ({error.strerror})") from error
+    if reason := kind_of(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise Refused(reason)
     with os.fdopen(descriptor, "rb") as file:
-        if reason := kind_of(os.fstat(descriptor)):
-            raise Refused(reason)
         return file.read(LARGEST)

@@ -31,8 +31,7 @@ class Progress:
 
     def wait_for(self, future: Future[T]) -> T:
         """The result of `future`, and one more done."""
-        if not future.done() or self._bar is not None:
-            self._show()
+        self._show()
         try:
             return future.result()
         finally:
