@@ -110,6 +110,7 @@ class Run:
     tests: tuple[TestResult, ...]
     distances: tuple[float | None, ...]
     looks_like: str
+    seconds: float
 
 
 def grade(notebook: Path, assignment: Assignment, *, seed: int | None = None) -> Report:
@@ -163,16 +164,18 @@ class Grader:
         exercise: str,
         *,
         seeds: Sequence[int],
+        simpler: bool = False,
         until_failed: bool = False,
         limit: float | None = None,
     ) -> Future[list[Run]]:
         """Starts running the tests of one exercise, once for each seed: for authors' proofs.
 
-        `until_failed` ends a run at its first failed test; `limit` takes the place of the exercise's own.
+        `simpler` runs visible tests on simpler inputs as well, `until_failed` ends everything at the first
+        failed test, `limit` takes the place of the exercise's own.
         """
         self._open(assignment.course.release)
         job = _Order.of(raw, assignment, seeds[0], self.level, exercise).job()
-        job |= {"seeds": list(seeds), "proof": True, "until_failed": until_failed}
+        job |= {"seeds": list(seeds), "proof": True, "simpler": simpler, "until_failed": until_failed}
         if limit is not None:
             job["limits"] = dict.fromkeys(job["limits"], limit)
         return self._enqueue(job, lambda answer: _runs(exercise, seeds, answer))
@@ -287,6 +290,7 @@ class _Order:
             "refused": {e.name: why for e in self.exercises if (why := _refusal(e, self.repaired.cells))},
             "seeds": [self.seed],
             "proof": False,
+            "simpler": False,
             "until_failed": False,
         }
 
@@ -334,10 +338,11 @@ def _runs(exercise: str, seeds: Sequence[int], answer: dict[str, Any]) -> list[R
     if "error" in answer:
         raise CouldNotRun(answer["error"])
     found = []
-    for seed, run in zip(seeds, answer["runs"], strict=True):
+    for seed, run in zip(seeds, answer["runs"], strict=False):
         tests = [TestResult(t["name"], t["visible"], t["outcome"], t["message"]) for t in run["tests"]]
         distances = tuple(t["distance"] for t in run["tests"])
-        found.append(Run(seed, tuple(tests), distances, run["looks_like"].get(exercise, "")))
+        looks_like = run["looks_like"].get(exercise, "")
+        found.append(Run(seed, tuple(tests), distances, looks_like, run["seconds"]))
     return found
 
 

@@ -21,6 +21,7 @@ from autograder.schema import check_shape
 
 __all__ = [
     "LOOKS_LIKE",
+    "SIMPLER",
     "WHERE",
     "ExerciseResult",
     "Outcome",
@@ -39,6 +40,7 @@ VISIBLE_SHARE = 0.3
 DIGITS = 6
 LOOKS_LIKE = "What it looks like: "
 WHERE = "Where to look: "
+SIMPLER = " with simpler inputs"  # in the name of a test: of its second run, in an author's proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from autograder import shrink
 from autograder.bank import Variant, load_bank
 from autograder.errors import CourseError, Crashed, TimeLimit
 from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
-from autograder.report import TestResult
+from autograder.report import SIMPLER, TestResult
 from autograder.sandbox.jail.limits import Limits
 from autograder.session import Box, Session
 from autograder.shrink import simplest
@@ -37,9 +37,13 @@ def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
     allowed = sum(order["limits"].values()) * len(order["seeds"])
     limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=GRACE_SECONDS + 3 * allowed)
     cells = [tuple(c) for c in order["cells"]]
+    runs: list[dict[str, Any]] = []
     session = Session(box, cells, seed=order["seeds"][0] % 2**63, folder=folder, limits=limits)
     with contextlib.closing(session):
-        runs = [_Run(order, suite, session, seed).result() for seed in order["seeds"]]
+        for seed in order["seeds"]:
+            runs.append(_Run(order, suite, session, seed).result())
+            if order["until_failed"] and any(test["outcome"] == "failed" for test in runs[-1]["tests"]):
+                break
     return {"runs": runs, "cells": session.errors, "printed": session.printed, "starts": session.starts}
 
 
@@ -56,6 +60,7 @@ class _Run:
     def result(self) -> dict[str, Any]:
         """The tests' results as plain data, and for each failed exercise what it looks like and where to
         look."""
+        began = time.monotonic()
         tests = list(self._tests())
         left = BUDGET_SECONDS
         looks: dict[str, str] = {}
@@ -65,6 +70,7 @@ class _Run:
             left -= time.process_time() - started
         return {
             "tests": tests,
+            "seconds": time.monotonic() - began,
             "looks_like": looks,
             "where": {n: where_to_look(t) for n, t in self._traces.items()},
         }
@@ -81,7 +87,7 @@ class _Run:
                 self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
             distance = trace.distance() if self._order["proof"] else None
             yield {"exercise": planned.exercise, **asdict(result), "distance": distance}
-            if self._order["proof"] and planned.visible and planned.shrinks and trace.passed:
+            if self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:
                 yield self._with_simpler_inputs(planned, trace)
             if self._order["until_failed"] and result.outcome == "failed":
                 return
@@ -91,7 +97,7 @@ class _Run:
         simpler = Simpler(rounded=True, integers=tuple(low for low, _ in trace.drawn))
         door = self._session.submission(time.monotonic() + self._budget[planned.exercise])
         result, _ = self._suite.trace(planned, door, self._seed, simpler=simpler)
-        name = f"{planned.name} with simpler inputs"
+        name = planned.name + SIMPLER
         return {"exercise": planned.exercise, **asdict(result), "name": name, "distance": None}
 
     def _run_test(self, planned: Planned) -> tuple[TestResult, Trace]:
@@ -123,7 +129,12 @@ class _Run:
     def _simplest(self, planned: Planned, found: tuple[TestResult, Trace]) -> TestResult:
         """With a simpler input, for the first visible test of an exercise that has wrong values."""
         result = found[0]
-        if result.outcome != "failed" or planned.exercise in self._shrunk or not planned.shrinks:
+        if (
+            self._order["proof"]
+            or result.outcome != "failed"
+            or planned.exercise in self._shrunk
+            or not planned.shrinks
+        ):
             return result
         self._shrunk.add(planned.exercise)
 
@@ -136,7 +147,11 @@ class _Run:
         return result
 
     def _looks_like(self, name: str, traces: dict[Planned, Trace], budget: float) -> str:
-        if not self._order["bank"] or all(trace.passed for trace in traces.values()):
+        if (
+            not self._order["bank"]
+            or self._order["until_failed"]
+            or all(trace.passed for trace in traces.values())
+        ):
             return ""
         variants = _wrong_variants(self._order["bank"], self._order["tests_hash"])
         own = [variant for variant in variants if variant.exercise == name]

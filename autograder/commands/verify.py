@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
     from autograder.layout import Course
-    from autograder.verify import NotebookProof
+    from autograder.verify import ExerciseProof, NotebookProof, Settings
 
 __all__ = ["verify"]
+
+SEEDS, QUICK_SEEDS = 20, 3
 
 
 def verify(
@@ -20,32 +26,43 @@ def verify(
         list[str] | None,
         typer.Argument(help="Sections or SECTION/NOTEBOOK; default: all.", metavar="[SECTION[/NOTEBOOK]]..."),
     ] = None,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Edit the solutions as well; the tests must notice each edit.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"{QUICK_SEEDS} random seeds instead of {SEEDS}.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
     jobs: Annotated[
         int | None, typer.Option(help="Gradings at a time (default: one per core).", min=1)
     ] = None,
 ) -> None:
-    """Prove every exercise: solution passes, stub fails, wrong variants are caught, right ones accepted,
-    no leak.
+    """Prove every exercise: right answers get full marks, wrong ones lose points and hear why, cheats get
+    nothing, nothing leaks. Only what has changed is proven again.
 
-    Example: autograder verify 05_transformers/attention
+    Example: autograder verify 05_transformers/attention --mutants
     """
-    from autograder.build import stale
     from autograder.layout import Course
+    from autograder.verify import Settings
+    from autograder.verify.currency import outdated
+    from autograder.verify.page import page
 
     course = Course.find()
     chosen = _chosen(course, names or [])
-    outdated = stale(course, sorted({section for section, _ in chosen}))
+    old = outdated(course, sorted({section for section, _ in chosen}))
     started = time.monotonic()
-    proofs = _prove(course, chosen, jobs=jobs)
+    settings = Settings(seeds=QUICK_SEEDS if quick else SEEDS, mutants=mutants)
+    proofs = _prove(course, chosen, settings, jobs=jobs)
+    written = course.build / "verify" / "index.html"
+    written.write_text(page(proofs), encoding="utf-8")
     if as_json:
         for proof in proofs:
             typer.echo(json.dumps(proof.to_json(), ensure_ascii=False))
     else:
-        _print(proofs, time.monotonic() - started)
-    for path in outdated:
-        typer.echo(f"{path} is not current: run `autograder build`", err=True)
-    raise typer.Exit(0 if all(p.sound for p in proofs) and not outdated else 1)
+        _print(proofs, f"{time.monotonic() - started:.1f} s; page: {written.relative_to(course.root)}")
+    for path in old:
+        typer.echo(f"{path.relative_to(course.root)} is not current: run `autograder build`", err=True)
+    raise typer.Exit(0 if all(proof.sound for proof in proofs) and not old else 1)
 
 
 def _chosen(course: Course, names: list[str]) -> list[tuple[str, str]]:
@@ -60,42 +77,55 @@ def _chosen(course: Course, names: list[str]) -> list[tuple[str, str]]:
     return chosen
 
 
-def _prove(course: Course, chosen: list[tuple[str, str]], *, jobs: int | None) -> list[NotebookProof]:
+def _prove(
+    course: Course, chosen: list[tuple[str, str]], settings: Settings, *, jobs: int | None
+) -> list[NotebookProof]:
     from autograder.grader import Grader
     from autograder.render.terminal import batch_progress
-    from autograder.verify import verify_notebook
+    from autograder.verify import NotebookRun
 
     with Grader(jobs=jobs) as grader:
-        started = [verify_notebook(course, section, notebook, grader) for section, notebook in chosen]
-        proofs = [proof for _, own in started for proof in own]
-        with batch_progress(len(proofs), "Proving") as advance:
-            for proof in proofs:
-                proof.finish()
-                advance(proof.result.notebook)
-    return [result for result, _ in started]
+        runs = [NotebookRun.start(course, section, name, grader, settings) for section, name in chosen]
+        total = sum(len(run.claims) for run in runs)
+        with batch_progress(total, "Proving") as advance:
+            for run in runs:
+                for claim in run.claims:
+                    claim.settle()
+                    advance(f"{run.proof.notebook}: {claim.exercise}")
+        return [run.finish() for run in runs]
 
 
-def _print(proofs: list[NotebookProof], seconds: float) -> None:
+def _print(proofs: Sequence[NotebookProof], ending: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from autograder.verify.page import COLUMNS, row
+
     console = Console()
-    table = Table("exercise", "tests (visible + hidden)", "wrong caught", "right accepted", "sound", box=None)
     for proof in proofs:
-        for e in proof.exercises.values():
-            name = f"{proof.section}/{proof.notebook}: {e.name}"
-            tests, wrong, right = (
-                f"{e.visible} + {e.hidden}",
-                f"{e.caught}/{e.wrong}",
-                f"{e.accepted}/{e.right}",
-            )
-            table.add_row(name, tests, wrong, right, "no" if e.problems else "yes")
-    console.print(table)
-    for proof in proofs:
-        own = [(proof.notebook, text) for text in proof.problems]
-        own += [(e.name, text) for e in proof.exercises.values() for text in e.problems]
-        for name, text in own:
-            console.print(f"{name}: {text}", style="red", markup=False, highlight=False)
-    count = sum(len(p.exercises) for p in proofs)
-    sound = sum(not e.problems for p in proofs for e in p.exercises.values())
-    console.print(f"{sound} of {count} exercises sound, {seconds:.1f} s", highlight=False)
+        console.print(f"{proof.section}/{proof.notebook}", style="bold", highlight=False)
+        table = Table(*COLUMNS, box=None, header_style="dim", padding=(0, 2, 0, 0))
+        for exercise in proof.exercises.values():
+            table.add_row(*row(exercise), style="red" if exercise.problems else "")
+        console.print(table)
+        for text in proof.problems:
+            console.print(text, style="red", markup=False, highlight=False)
+        for exercise in proof.exercises.values():
+            _print_problems(exercise, console)
+    count = sum(len(proof.exercises) for proof in proofs)
+    sound = sum(not e.problems for proof in proofs for e in proof.exercises.values())
+    console.print(f"{sound} of {count} exercises sound, {ending}", highlight=False)
+
+
+def _print_problems(exercise: ExerciseProof, console: Console) -> None:
+    """Each problem; of a surviving mutant the diff, and the contract once beside them."""
+    from rich.text import Text
+
+    for text in exercise.problems:
+        console.print(Text(f"{exercise.name}: {text}", style="red"))
+    for survivor in exercise.survivors:
+        console.print(Text(f"\n{survivor.diff}"))
+    if exercise.survivors:
+        console.print(Text("\nThe contract:"))
+        for name, rule in exercise.contract.items():
+            console.print(Text(f"  {name} {rule}"))
