@@ -61,3 +61,4 @@ def settle() -> None:
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
+    gc.enable()
