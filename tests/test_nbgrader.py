@@ -22,7 +22,7 @@ from autograder.cohort.leaks import find_leaks, secret_lines
 from autograder.errors import CouldNotRun
 from autograder.layout import CONFIG, Course
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of nbgrader and its libraries
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of nbgrader and its libraries
 
 TINY = Path(__file__).parent / "course"
 SECTION, NOTEBOOK = "01_warmup", "tiny"
