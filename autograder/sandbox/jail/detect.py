@@ -21,7 +21,7 @@ VARIABLE = "AUTOGRADER_SANDBOX"  # forces a level by its name: A, B, C or none
 PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from autograder.sandbox.jail import trial; trial.main()"
 )
-SECONDS = 60
+SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ needs no torch and knows no exercise. `autograder.doctor` shows the outcome; `de
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -28,9 +29,9 @@ from autograder.sandbox.jail.limits import Limits
 __all__ = ["main"]
 
 MIB = 2**20
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 SMALL = Limits(
-    cpu_s=1, wall_s=8, memory_bytes=256 * MIB, scratch_bytes=8 * MIB, inodes=200, file_bytes=4 * MIB
+    cpu_s=1, wall_s=20, memory_bytes=256 * MIB, scratch_bytes=8 * MIB, inodes=200, file_bytes=4 * MIB
 )
 
 
@@ -107,10 +108,11 @@ def endings(level: Level, readable: list[Path]) -> dict[str, str]:
             ending = json.loads(control.recv(2**16) or b"{}")
         stopped = ending.get("limit") == limit or (name.endswith("disk") and ending.get("cause") == "exit")
         found[name] = "" if stopped else f"it ended otherwise: {ending}"
-    before = processes()
     with child(level, readable, stubborn) as (stream, _):
         stream.recv(1)
-    found["outliving the grader"] = f"still there: {processes() - before}" if processes() - before else ""
+        family = descendants()
+    left = {pid for pid in family if pid in living()}
+    found["outliving the grader"] = f"{len(left)} of {len(family)} processes" if left or not family else ""
     return found
 
 
@@ -141,5 +143,20 @@ def stubborn(sock: socket.socket) -> None:
         select.select([], [], [], 1.0)
 
 
-def processes() -> set[str]:
-    return {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+def living() -> dict[int, int]:
+    """The parent of every process that is not a mere entry waiting to be collected."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if fields[0] != "Z":
+                parents[int(entry.name)] = int(fields[1])
+    return parents
+
+
+def descendants() -> set[int]:
+    """The processes below this one."""
+    parents, found = living(), {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
