@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import shrink
+from autograder.alarm import alarm
 from autograder.bank import Variant, load_bank
 from autograder.errors import CourseError, Crashed, TimeLimit
 from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
@@ -28,6 +29,7 @@ from autograder.trace import Trace
 
 __all__ = ["GRACE_SECONDS", "run_job"]
 
+OWN_SECONDS = 15.0  # of the test itself, beyond what the learner's code may take
 GRACE_SECONDS = 90.0  # a submission may take its exercises' limits and this much more
 
 
@@ -109,7 +111,9 @@ class _Run:
         try:
             if left < 0.05:
                 raise TimeLimit("used up")
-            found = self._suite.trace(planned, self._session.submission(deadline), self._seed)
+            door = self._session.submission(deadline)
+            with alarm(deadline - started + OWN_SECONDS):  # hostile answers can keep the test itself busy
+                found = self._suite.trace(planned, door, self._seed)
             if self._session.lost:
                 raise self._session.lost
             return self._simplest(planned, found), found[1]
