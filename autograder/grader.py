@@ -287,7 +287,11 @@ class _Order:
             "cells": [(c.label, c.source) for c in self.repaired.cells],
             "limits": {e.name: e.limit for e in self.assignment.released.exercises},
             "only": [e.name for e in self.exercises],
-            "refused": {e.name: why for e in self.exercises if (why := _refusal(e, self.repaired.cells))},
+            "refused": {
+                e.name: why
+                for e in self.exercises
+                if (why := _refusal(e, self.repaired.cells, self.assignment.released))
+            },
             "seeds": [self.seed],
             "proof": False,
             "simpler": False,
@@ -346,13 +350,22 @@ def _runs(exercise: str, seeds: Sequence[int], answer: dict[str, Any]) -> list[R
     return found
 
 
-def _refusal(exercise: Exercise, cells: Sequence[CodeCell]) -> str:
-    """Why the exercise's code is not accepted, or ''. Looks at its answer cell and the cells the learner
-    added."""
+def _refusal(exercise: Exercise, cells: Sequence[CodeCell], released: Released) -> str:
+    """Why the exercise's code is not accepted, or ''.
+
+    Looks at its answer cell and at the cells the learner added or changed; not at answers to other exercises,
+    which may be free to use what this one must not.
+    """
     if not exercise.forbid:
         return ""
-    own = [c for c in cells if c.exercise == exercise.name or c.role == "extra"]
-    found = [f for cell in own for f in violations(cell.source, exercise.forbid)]
+    given = {cell.source for cell in released.cells}
+    own = [
+        cell.source
+        for cell in cells
+        if cell.exercise == exercise.name or (cell.role != "answer" and cell.source not in given)
+    ]
+    context = [cell.source for cell in cells]
+    found = [f for source in own for f in violations(source, exercise.forbid, context=context)]
     return f"This exercise is to be solved without {', '.join(found)}." if found else ""
 
 

@@ -99,6 +99,17 @@ def test_an_answer_gets_what_its_code_deserves(
     assert message in report.exercises[0].message
 
 
+def test_forbidden_names_are_seen_in_changed_and_added_cells(
+    grader: Grader, assignment: Assignment, solution: bytes
+) -> None:
+    content = json.loads(with_answer(solution, "double", "def double(x):\n    return twice(x, x)"))
+    first = next(c for c in content["cells"] if c["cell_type"] == "code")
+    first["source"] = ["import numpy as np\n", "twice = np.add\n"]
+    report = grader.submit(json.dumps(content).encode(), assignment).result()
+    assert scores(report) == {"double": 0, "Counter": 3, "scale": 1}
+    assert "without `np.add`" in report.exercises[0].message
+
+
 def test_an_endless_loop_costs_its_limit_only(
     grader: Grader, assignment: Assignment, solution: bytes
 ) -> None:
