@@ -145,8 +145,11 @@ pictures.soft_lookup()
 # - **R9** `out` is differentiable with respect to `q`, `k` and `v`. No argument is changed.
 # - **R10** If `q` and `k` have different last axes, raise `ValueError`.
 #
-# *Up to you:* **F1** a tuple or a list as result. **F2** How you keep forbidden keys out (a low finite number,
-# $-\infty$, leaving them out), as long as R5 to R7 hold.
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result.
+# - **F2** How you keep forbidden keys out (a low finite number, $-\infty$, leaving them out), as long as R5 to R7
+#   hold.
 #
 # *Not specified, not tested:* NaN or infinities in the arguments, $S = 0$, gradients through `weights`.
 #
@@ -311,8 +314,10 @@ pictures.split_into_heads()
 # - **R4** If `n_heads` does not divide $D$, raise `ValueError`.
 # - **R5** The result is differentiable with respect to `x` and `W`. No argument is changed.
 #
-# *Up to you:* **F1** anything that unpacks into three (a tuple, a list, one stacked tensor) as result. **F2** Views
-# or copies.
+# *Up to you:*
+#
+# - **F1** Anything that unpacks into three (a tuple, a list, one stacked tensor) as result.
+# - **F2** Views or copies.
 #
 # *Not specified, not tested:* `n_heads` below 1, $W$ of another shape.
 #
@@ -414,7 +419,9 @@ check("qkv_project")
 #   dtype of `x`.
 # - **R3** The result is differentiable with respect to `x`.
 #
-# *Up to you:* **F1** a view or a copy.
+# *Up to you:*
+#
+# - **F1** A view or a copy.
 #
 # ### Worked example
 #
@@ -521,9 +528,11 @@ check("merge_heads")
 # - **R6** Gradients reach every weight and bias, `x` and `kv`. After `.double()` the module works in float64.
 # - **R7** Nothing is random (no dropout), in training mode or not, and no argument is changed.
 #
-# *Up to you:* **F1** how the layers are initialised. **F2** Whether the heads use code of your own or
-# `F.scaled_dot_product_attention`: it is allowed here, so that this exercise does not hang on the first one (its bool
-# masks mean the same as ours, and empty rows give zeros).
+# *Up to you:*
+#
+# - **F1** How the layers are initialised.
+# - **F2** Whether the heads use code of your own or `F.scaled_dot_product_attention`: it is allowed here, so that
+#   this exercise does not hang on the first one (its bool masks mean the same as ours, and empty rows give zeros).
 #
 # *Not specified, not tested:* $H$ that does not divide $D$.
 #
@@ -668,24 +677,23 @@ pictures.six_masks()
 # `make_mask(T, kind, lengths=None, window=None, prefix=None, doc_ids=None)`. Token $i$ may attend to token $j$
 # ($0 \le i, j < T$) exactly when:
 #
-# | rule | `kind` | condition | needs | shape |
-# |---|---|---|---|---|
-# | **R1** | `"causal"` | $j \le i$ | | $(1, 1, T, T)$ |
-# | **R2** | `"padding"` | $j < \text{lengths}[b]$, for every $i$ | `lengths`: $(B,)$ int64, each 0 to $T$ | $(B, 1, T, T)$ |
-# | **R3** | `"causal_padding"` | $j \le i$ and $j < \text{lengths}[b]$ | `lengths` | $(B, 1, T, T)$ |
-# | **R4** | `"sliding"` | $i - \text{window} < j \le i$ | `window`: int $\ge 1$ | $(1, 1, T, T)$ |
-# | **R5** | `"prefix"` | $j \le i$ or $j < \text{prefix}$ | `prefix`: int, 0 to $T$ | $(1, 1, T, T)$ |
-# | **R6** | `"packed"` | $j \le i$ and $\text{id}[i] = \text{id}[j]$ | `doc_ids`: int64 $(T,)$ or $(B, T)$ | $(1, 1, T, T)$ or $(B, 1, T, T)$ |
+# - **R1** `"causal"`: $j \le i$.
+# - **R2** `"padding"`: $j < \text{lengths}[b]$, for every $i$. It needs `lengths`, $(B,)$ int64, each from 0 to $T$. So padding
+#   forbids *columns*; the rows of padded queries stay as open as the others (nobody reads their result).
+# - **R3** `"causal_padding"`: $j \le i$ and $j < \text{lengths}[b]$. It needs `lengths`.
+# - **R4** `"sliding"`: $i - \text{window} < j \le i$. It needs `window`, an int of at least 1. So the window counts the token
+#   itself: `window=1` sees only itself, a window of $T$ or more is causal.
+# - **R5** `"prefix"`: $j \le i$ or $j < \text{prefix}$. It needs `prefix`, an int from 0 to $T$.
+# - **R6** `"packed"`: $j \le i$ and $\text{id}[i] = \text{id}[j]$. It needs `doc_ids`, int64 of shape $(T,)$ or $(B, T)$. Ids may be
+#   any integers, in any order; a document may stop and come back later.
+# - **R7** The result is a bool tensor of full shape: $(B, 1, T, T)$ for the two kinds with padding and for `doc_ids` of shape
+#   $(B, T)$, otherwise $(1, 1, T, T)$. No argument is changed.
+# - **R8** An unknown `kind`, or a kind without the argument it needs, raises `ValueError`. (0 is not missing: `prefix=0` is
+#   the causal mask.)
 #
-# - **R4** says: the window counts the token itself. `window=1` sees only itself, a window of $T$ or more is causal.
-# - **R2** says: padding forbids *columns*. The rows of padded queries stay as open as the others (nobody reads their
-#   result).
-# - **R6** says: ids may be any integers, in any order; a document may stop and come back later.
-# - **R7** The result is a bool tensor of the full shape in the table. No argument is changed.
-# - **R8** An unknown `kind`, or a kind without the argument it needs, raises `ValueError`. (0 is not missing:
-#   `prefix=0` is the causal mask.)
+# *Up to you:*
 #
-# *Up to you:* **F1** a new tensor, or a view made by `expand`.
+# - **F1** A new tensor, or a view made by `expand`.
 #
 # *Not specified, not tested:* $T = 0$, arguments that a kind does not use, values outside the ranges above.
 #
@@ -851,7 +859,9 @@ pictures.clocks()
 #   the dtype float32.
 # - **R3** Up to position 199 every entry is within $10^{-4}$ of the formula.
 #
-# *Up to you:* **F1** whether the angles are computed in float32 or float64.
+# *Up to you:*
+#
+# - **F1** Whether the angles are computed in float32 or float64.
 #
 # *Not specified, not tested:* odd $D$, $T < 1$.
 #
@@ -934,12 +944,12 @@ pictures.position_encoding(sinusoidal(100, 64))
 # $(m - n)\,\omega$. The score knows how far apart two words are and nothing else about where they stand.
 #
 # ```
-#   layout "interleaved"                        layout "half"                         (both for D = 6)
+#   layout "interleaved", D = 6                 layout "half", D = 6
 #
 #   [ a0  b0 | a1  b1 | a2  b2 ]                [ a0  a1  a2 | b0  b1  b2 ]
-#      \__/     \__/     \__/                      \____________/                     hand 0
-#     hand 0   hand 1   hand 2                       \____________/                 hand 1
-#                                                        \____________/             hand 2
+#      \__/     \__/     \__/                     |____________|                  hand 0
+#     hand 0   hand 1   hand 2                        |____________|              hand 1
+#                                                         |____________|          hand 2
 # ```
 #
 # **Why it matters.** Most open language models since 2023 use RoPE, in one of *both* layouts: weights trained with
@@ -957,12 +967,14 @@ pictures.position_encoding(sinusoidal(100, 64))
 # - **R3** `pos` is int64, of shape $(T,)$ or any shape that broadcasts with `x.shape[:-1]`, such as $(B, 1, T)$ for
 #   `x` of shape $(B, H, T, D)$. Positions may come in any order, repeat and leave gaps.
 # - **R4** The angles are computed in float64 if `x` is float64, otherwise in float32 or better, also for float16 `x`.
-#   The result has the dtype and shape of `x`. (float32 is tested for positions up to 60, float16 up to 251, float64
+#   The result has the dtype and shape of `x`. (float32 is tested for positions up to 60, float16 up to 2,000, float64
 #   up to a million.)
 # - **R5** Any number of leading axes. `x` is not changed; the result is differentiable with respect to `x`.
 #
-# *Up to you:* **F1** angles more precise than R4 asks for. **F2** Whether sine, cosine and products are then computed
-# in the angles' precision or in that of `x`.
+# *Up to you:*
+#
+# - **F1** Angles more precise than R4 asks for.
+# - **F2** Whether sine, cosine and products are then computed in the angles' precision or in that of `x`.
 #
 # *Not specified, not tested:* odd $D$, other layouts, negative positions.
 #
@@ -1096,7 +1108,9 @@ pictures.relative_scores(q @ k.T, turned, rows=(20, 50))
 # - **R5** Scores between −10,000 and 10,000 give finite and right gradients.
 # - **R6** No argument is changed. (The arguments are plain tensors, without `requires_grad`.)
 #
-# *Up to you:* **F1** a tuple or a list as result.
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result.
 #
 # *Not allowed:* anything that differentiates for you: `torch.autograd`, `torch.func`, `.backward`, `requires_grad`
 # (as attribute, argument or method `.requires_grad_`).
@@ -1220,14 +1234,7 @@ FITS = {
     "way": ["wide", "long", "icy", "busy"],
     "food": ["hot", "salty", "sweet", "stale"],
 }
-HELD_OUT = {
-    ("animal", "tired"),
-    ("street", "wide"),
-    ("dog", "shy"),
-    ("river", "icy"),
-    ("soup", "hot"),
-    ("cake", "sweet"),
-}
+HELD_OUT = {"animal tired", "street wide", "dog shy", "river icy", "soup hot", "cake sweet"}
 
 
 def write_sentence(draw):
@@ -1242,15 +1249,8 @@ def write_sentence(draw):
     other = [*pick([["the"], ["the", "famous"], ["the", "new"]]), thing]
     middle = pick([[*one, "did", "not", verb, *other], [*other, "did", "not", "please", *one]])
     noun, adjective = pick([(living, pick(FITS["animal"])), (thing, pick(FITS[kind]))])
-    return [
-        *pick([[], ["yesterday"], ["that", "day"]]),
-        *middle,
-        "because",
-        "it",
-        "was",
-        "too",
-        adjective,
-    ], noun
+    start, end = pick([[], ["yesterday"], ["that", "day"]]), ["because", "it", "was", "too", adjective]
+    return start + middle + end, noun
 
 
 draw = torch.Generator().manual_seed(0)
@@ -1270,10 +1270,10 @@ def encode(rows):
     return ids, torch.tensor(it), torch.tensor(lengths), torch.tensor([vocabulary[noun] for _, noun in rows])
 
 
-train = encode([(s, noun) for s, noun in sentences if (noun, s[-1]) not in HELD_OUT])
-test = encode([(s, noun) for s, noun in sentences if (noun, s[-1]) in HELD_OUT])
+train = encode([(s, noun) for s, noun in sentences if f"{noun} {s[-1]}" not in HELD_OUT])
+test = encode([(s, noun) for s, noun in sentences if f"{noun} {s[-1]}" in HELD_OUT])
 print(
-    f"{len(train[0])} sentences to learn from, {len(test[0])} with pairs that never occur there. For example:"
+    f"{len(train[0])} sentences to learn from, {len(test[0])} with pairs never seen there. Two of them all:"
 )
 print(" ", " ".join(sentences[0][0]), "->", sentences[0][1])
 print(" ", " ".join(sentences[1][0]), "->", sentences[1][1])

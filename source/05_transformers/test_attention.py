@@ -113,8 +113,8 @@ def torch_mha(weights: dict[str, torch.Tensor], heads: int) -> nn.MultiheadAtten
 
 
 def mha_weights(rng, width: int, *, bias: bool) -> dict[str, torch.Tensor]:
-    weights = {f"w{c}.weight": rng.normal(width, width) / 2 for c in "qkvo"}
-    return weights | ({f"w{c}.bias": rng.normal(width) for c in "qkvo"} if bias else {})
+    weights = {f"w{c}.weight": rng.normal(width, width) / width**0.5 for c in "qkvo"}
+    return weights | ({f"w{c}.bias": rng.normal(width) / 2 for c in "qkvo"} if bias else {})
 
 
 @exercise("MHA")

@@ -1171,3 +1171,50 @@ def with_the_dot_product_of_out_and_dout(dout, q, k, v, mask=None):
     delta = (dout * (p @ v)).sum(-1, keepdim=True)
     ds = p * (dout @ v.transpose(-1, -2) - delta)
     return (ds @ k) * q.shape[-1] ** -0.5, ds.transpose(-1, -2) @ q_scaled, p.transpose(-1, -2) @ dout
+
+
+# Mutants of the solution that no test can tell from it, and why.
+EQUIVALENT = {
+    "attention": {
+        "weights = scores.masked_fill(~mask, lowest).softmax(-1).masked_fill(~mask, 0.0) => "
+        "weights = scores.masked_fill_(~mask, lowest).softmax(-1).masked_fill(~mask, 0.0)": (
+            "The scores are a new tensor: filling it in place changes no argument."
+        ),
+        "return weights @ v, weights => return (weights @ v, weights.detach())": (
+            "The contract promises no gradients through `weights`."
+        ),
+    },
+    "make_mask": {
+        'return real if kind == "padding" else real & past => '
+        "return (real if kind == 'padding' else real & past).detach()": "No gradient is needed.",
+        "return past & (j > i - window) => return (past & (j > i - window)).detach()": (
+            "No gradient is needed."
+        ),
+        "return past | (j < prefix) => return (past | (j < prefix)).detach()": "No gradient is needed.",
+        "return past & (ids[..., :, None] == ids[..., None, :]) => "
+        "return (past & (ids[..., :, None] == ids[..., None, :])).detach()": "No gradient is needed.",
+        "return past => return past.detach()": "No gradient is needed.",
+    },
+    "sinusoidal": {
+        "return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1) => "
+        "return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).detach()": (
+            "No gradient is needed."
+        ),
+    },
+    "rope": {
+        "precise = torch.promote_types(x.dtype, torch.float32) => "
+        "precise = torch.promote_types(x.dtype, torch.float64)": "F1: angles may be more precise.",
+    },
+    "attention_backward": {
+        "weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)"
+        ".masked_fill(~mask, 0.0) => "
+        "weights = scores.masked_fill_(~mask, torch.finfo(scores.dtype).min).softmax(-1)"
+        ".masked_fill(~mask, 0.0)": "The scores are a new tensor: filling it in place changes no argument.",
+        "return dscores @ k * scale, dscores.mT @ q * scale, dv => "
+        "return ((dscores @ k * scale).detach(), dscores.mT @ q * scale, dv)": ("No gradient is needed."),
+        "return dscores @ k * scale, dscores.mT @ q * scale, dv => "
+        "return (dscores @ k * scale, (dscores.mT @ q * scale).detach(), dv)": "No gradient is needed.",
+        "return dscores @ k * scale, dscores.mT @ q * scale, dv => "
+        "return (dscores @ k * scale, dscores.mT @ q * scale, dv.detach())": "No gradient is needed.",
+    },
+}
