@@ -155,7 +155,7 @@ def _state(test: TestResult) -> State:
     if test.outcome != "failed":
         return "passed" if test.outcome == "passed" else "could not run"
     first = test.evidence.partition("\n")[0]
-    if first.startswith("This is still to do") or "` is not defined: " in first[:200]:
+    if first.startswith("This is still to do") or " is not defined: has the cell" in first[:200]:
         return "to do"
     ended = ("Your code raised", "Your code ended", "It did not finish")
     return "error" if first.startswith(ended) else "not yet"

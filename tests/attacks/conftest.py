@@ -106,10 +106,12 @@ def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
         wrap = [sys.executable, str(CONTAINER)] if "autograder.worker" in command else []
         return start([*wrap, *command], *args, **options)
 
-    with pytest.MonkeyPatch.context() as patch, Grader(jobs=JOBS, level=level) as grader:
-        if inside:
-            patch.setattr(subprocess, "Popen", contained)
-        yield Arena(grader)
+    with Grader(jobs=JOBS, level=level) as grader:
+        with pytest.MonkeyPatch.context() as patch:  # the worker starts in the container, other tests' do not
+            if inside:
+                patch.setattr(subprocess, "Popen", contained)
+            arena = Arena(grader)
+        yield arena
 
 
 @pytest.fixture(scope="module")
