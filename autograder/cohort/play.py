@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,26 +140,25 @@ def _grade(stage: Stage, section: str, step: Step) -> None:
     with step(f"collect {section}"):
         stage.instructor("collect", section, exchange=True)
     with step(f"autograde {section}"):
-        began = time.time()
         try:
             stage.instructor("autograde", section, "--Batch.unsafe=True")  # nobody else's work
         except CouldNotRun as error:
             stage.problems.append(str(error))
-        stage.seconds |= _times(stage.course.root / "autograded", section, began)
+        stage.seconds |= _times(stage.course.root / "autograded", section)
     with step(f"generate_feedback {section}"):
         stage.instructor("generate_feedback", section)
     with step(f"release_feedback {section}"):
         stage.instructor("release_feedback", section, exchange=True)
 
 
-def _times(graded: Path, section: str, began: float) -> dict[str, float]:
-    """Seconds from one finished submission to the next; those that ran meanwhile cost nothing more."""
-    seconds = {}
-    for folder in sorted(graded.glob(f"*/{section}")):
-        finished = max((path.stat().st_mtime for path in folder.glob("*.ipynb")), default=began)
-        seconds[f"{folder.parent.name}/{section}"] = max(finished - began, 0.0)
-        began = max(finished, began)
-    return seconds
+def _times(graded: Path, section: str) -> dict[str, float]:
+    """Seconds from one finished submission to the next; nobody can tell them for the first."""
+    folders = sorted(graded.glob(f"*/{section}"))
+    ends = [max((path.stat().st_mtime for path in folder.glob("*.ipynb")), default=0.0) for folder in folders]
+    return {
+        f"{folder.parent.name}/{section}": max(end - before, 0.0)
+        for folder, before, end in zip(folders[1:], ends, ends[1:], strict=False)
+    }
 
 
 def _copy(course: Course, copy: Course) -> None:

@@ -48,7 +48,7 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
             Text(row.learner.story),
             row.due,
             f"{row.score:g}",
-            f"{row.seconds:.1f}",
+            "-" if row.seconds is None else f"{row.seconds:.1f}",
             fine,
             Text(words),
         )

@@ -26,7 +26,7 @@ class Verdict:
     due: str
     score: float
     message: str
-    seconds: float
+    seconds: float | None
     wrong: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ class Judge:
         wrong = [*self._scores(learner, rows), *self._others(learner, score)]
         comments = (rows[place].comment for place in learner.expected if place in rows)
         message = next((line for comment in comments for line in comment.splitlines() if line), "")
-        seconds = self._stage.seconds.get(f"{learner.name}/{learner.section}", 0.0)
+        seconds = self._stage.seconds.get(f"{learner.name}/{learner.section}")
         return Verdict(learner, self._due(learner), score, message, seconds, tuple(wrong))
 
     def _points(self, learner: Learner, notebook: str, exercise: str) -> float:
