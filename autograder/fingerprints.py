@@ -29,11 +29,10 @@ MAX_MESSAGES = 2  # variants that no failed test tells apart; with more than the
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """How many of the failed tests a variant explains, and whether one of them shows telling values."""
+    """How many of the failed tests a variant explains."""
 
     variant: Variant
     explained: int
-    tells: bool
 
 
 def looks_like(
@@ -43,54 +42,58 @@ def looks_like(
 
     `traces` are those of all tests of the exercise that ran; `budget` is in seconds of CPU time.
     """
-    ends = time.process_time() + budget
     failed = {p: t for p, t in traces.items() if not t.passed and t.ending.kind != "unfinished"}
-    passed = [p for p, t in traces.items() if t.passed]
-    if not failed:
+    if all(trace.unwritten for trace in failed.values()):
         return ""
-    matches = []
-    try:
-        for variant in variants:
-            match = _match(suite, variant, failed, seed, ends)
-            if match and _passes(suite, variant, passed, seed, ends):
-                matches.append(match)
+    runs = _Runs(suite, seed, time.process_time() + budget)
+    passed = [planned for planned, trace in traces.items() if trace.passed]
+    try:  # first those that explain all, which most variants show at their first test that they do not
+        for may_miss in dict.fromkeys((0, len(failed) - max(1, round(LEAST_SHARE * len(failed))))):
+            found = [m for v in variants if (m := _match(runs, v, failed, may_miss))]
+            if matches := [m for m in found if all(runs.trace(m.variant, p).passed for p in passed)]:
+                return _message(matches, len(failed))
     except TimeLimit:  # what is left could be as good a match
-        return ""
-    return _message(matches, len(failed))
+        pass
+    return ""
 
 
-def _match(
-    suite: Suite, variant: Variant, failed: Mapping[Planned, Trace], seed: int, ends: float
-) -> _Match | None:
-    """None if the variant explains too few of the failed tests."""
-    may_miss = len(failed) - max(1, round(LEAST_SHARE * len(failed)))
+class _Runs:
+    """What the variants do in the tests, each tried once, within the time given."""
+
+    def __init__(self, suite: Suite, seed: int, ends: float) -> None:
+        self._suite, self._seed, self._ends = suite, seed, ends
+        self._known: dict[tuple[str, Planned], Trace] = {}
+
+    def trace(self, variant: Variant, planned: Planned) -> Trace:
+        """Of one test against a variant; raises TimeLimit when the time is over."""
+        key = (variant.name, planned)
+        if key not in self._known:
+            self._known[key] = self._run(variant, planned)
+        return self._known[key]
+
+    def _run(self, variant: Variant, planned: Planned) -> Trace:
+        left = self._ends - time.process_time()
+        if left <= 0:
+            raise TimeLimit
+        end = local({**variant.given, variant.exercise: variant.object}, let_through=(TimeLimit,))
+        end.seed = self._seed % 2**63
+        with alarm(2 * left):
+            trace = self._suite.trace(planned, Submission(end), self._seed)[1]
+        if trace.ending.kind == "unfinished" and time.process_time() > self._ends:
+            raise TimeLimit
+        return trace
+
+
+def _match(runs: _Runs, variant: Variant, failed: Mapping[Planned, Trace], may_miss: int) -> _Match | None:
+    """None if the variant leaves more of the failed tests unexplained, or none that tells anything."""
     explained, tells = 0, False
     for planned, trace in failed.items():
-        if not trace.unwritten and alike(trace, _run(suite, planned, variant, seed, ends)):
+        if not trace.unwritten and alike(trace, runs.trace(variant, planned)):
             explained += 1
             tells = tells or trace.shows_values()
         elif (may_miss := may_miss - 1) < 0:
             return None
-    return _Match(variant, explained, tells) if tells or explained == len(failed) else None
-
-
-def _passes(suite: Suite, variant: Variant, passed: Sequence[Planned], seed: int, ends: float) -> bool:
-    """Whether the variant passes what the submission passed: else it is another mistake."""
-    return all(_run(suite, planned, variant, seed, ends).passed for planned in passed)
-
-
-def _run(suite: Suite, planned: Planned, variant: Variant, seed: int, ends: float) -> Trace:
-    """One test against a variant; raises TimeLimit when the time is over."""
-    left = ends - time.process_time()
-    if left <= 0:
-        raise TimeLimit
-    end = local({**variant.given, variant.exercise: variant.object}, let_through=(TimeLimit,))
-    end.request("seed", seed % 2**63)
-    with alarm(2 * left):
-        trace = suite.trace(planned, Submission(end), seed)[1]
-    if trace.ending.kind == "unfinished" and time.process_time() > ends:
-        raise TimeLimit
-    return trace
+    return _Match(variant, explained) if tells or explained == len(failed) else None
 
 
 def _message(matches: Sequence[_Match], failed: int) -> str:

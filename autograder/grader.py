@@ -164,18 +164,21 @@ class Grader:
         exercise: str,
         *,
         seeds: Sequence[int],
-        simpler: bool = False,
+        simpler: Sequence[int] = (),
+        named: bool = False,
         until_failed: bool = False,
         limit: float | None = None,
     ) -> Future[list[Run]]:
         """Starts running the tests of one exercise, once for each seed: for authors' proofs.
 
-        `simpler` runs visible tests on simpler inputs as well, `until_failed` ends everything at the first
-        failed test, `limit` takes the place of the exercise's own.
+        With the seeds in `simpler` visible tests run on simpler inputs as well. `named` asks what the answer
+        looks like. `until_failed` ends everything at the first failed test, `limit` takes the place of the
+        exercise's own.
         """
         self._open(assignment.course.release)
         job = _Order.of(raw, assignment, seeds[0], self.level, exercise).job()
-        job |= {"seeds": list(seeds), "proof": True, "simpler": simpler, "until_failed": until_failed}
+        job |= {"seeds": list(seeds), "proof": True, "simpler": list(simpler), "until_failed": until_failed}
+        job["bank"] = job["bank"] if named else ""
         if limit is not None:
             job["limits"] = dict.fromkeys(job["limits"], limit)
         return self._enqueue(job, lambda answer: _runs(exercise, seeds, answer))
@@ -294,7 +297,7 @@ class _Order:
             },
             "seeds": [self.seed],
             "proof": False,
-            "simpler": False,
+            "simpler": [],
             "until_failed": False,
         }
 

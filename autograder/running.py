@@ -90,7 +90,7 @@ class _Run:
                 self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
             distance = trace.distance() if self._order["proof"] else None
             yield {"exercise": planned.exercise, **asdict(result), "distance": distance}
-            if self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:
+            if self._seed in self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:
                 yield self._with_simpler_inputs(planned, trace)
             if self._order["until_failed"] and result.outcome == "failed":
                 return
@@ -153,11 +153,7 @@ class _Run:
         return result
 
     def _looks_like(self, name: str, traces: dict[Planned, Trace], budget: float) -> str:
-        if (
-            not self._order["bank"]
-            or self._order["until_failed"]
-            or all(trace.passed for trace in traces.values())
-        ):
+        if not self._order["bank"] or all(trace.passed for trace in traces.values()):
             return ""
         variants = _wrong_variants(self._order["bank"], self._order["tests_hash"])
         own = [variant for variant in variants if variant.exercise == name]

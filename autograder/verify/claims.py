@@ -27,6 +27,7 @@ __all__ = ["Claim", "Settings", "claims", "with_answer"]
 MIN_WRONG = 3
 MIN_RIGHT = 1
 WRONG_SEEDS = 3  # with so many seeds each wrong variant must lose points and hear its own message
+SIMPLER_SEEDS = 3
 MUTANT_SEEDS = 3
 MUTANT_SECONDS = 3.0  # for all tests of an exercise with one mutant: many loop for ever
 
@@ -75,10 +76,11 @@ class _Exercise:
         judge: Callable[[list[Run]], None],
         *,
         seeds: int,
-        simpler: bool = False,
+        right: bool = False,
+        wrong: bool = False,
         quick: bool = False,
     ) -> Claim:
-        """`simpler`: on simpler inputs too; `quick`: to the first failed test, and in little time."""
+        """`right`: simpler inputs too; `wrong`: what it looks like; `quick`: only to the first failed test."""
         name = self.material.exercise.name
         limit = min(MUTANT_SECONDS, self.material.exercise.limit) if quick else None
         future = self.grader.prove(
@@ -86,7 +88,8 @@ class _Exercise:
             self.assignment,
             name,
             seeds=range(1, seeds + 1),
-            simpler=simpler,
+            simpler=range(1, SIMPLER_SEEDS + 1) if right else (),
+            named=wrong,
             until_failed=quick,
             limit=limit,
         )
@@ -138,13 +141,12 @@ def _base(exercise: _Exercise, variants: Sequence[Variant], settings: Settings) 
             f"it needs at least {MIN_WRONG} and {MIN_RIGHT}"
         )
     every = settings.seeds
-    yield exercise.claim(material.solved, partial(judges.solution, proof), seeds=every, simpler=True)
+    yield exercise.claim(material.solved, partial(judges.solution, proof), seeds=every, right=True)
     for variant in right:
-        yield exercise.claim(variant.source, partial(judges.right, proof, variant), seeds=every, simpler=True)
+        yield exercise.claim(variant.source, partial(judges.right, proof, variant), seeds=every, right=True)
     for variant in wrong:
-        yield exercise.claim(
-            variant.source, partial(judges.wrong, proof, variant), seeds=min(WRONG_SEEDS, every)
-        )
+        judge, seeds = partial(judges.wrong, proof, variant), min(WRONG_SEEDS, every)
+        yield exercise.claim(variant.source, judge, seeds=seeds, wrong=True)
     facts = material.exercise
     for label, answer in cheats(facts.name, material.solved, material.stub, facts.forbid):
         proof.cheats += 1
