@@ -89,6 +89,18 @@ def test_an_unwritable_folder_is_said_before_anything_is_graded(work: Path, cour
     assert done.stdout == ""
 
 
+def test_weak_walls_are_refused_unless_asked_for(
+    work: Path, course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOGRADER_SANDBOX", "none")
+    refused = run("grade", work / "ann", "--json", cwd=course.root)
+    assert refused.returncode == 1
+    assert "--unsafe" in refused.stderr
+    assert refused.stdout == ""
+    asked = run("grade", work / "ann", "--json", "--unsafe", cwd=course.root)
+    assert json.loads(asked.stdout)["sandbox"] == "none"
+
+
 def test_outside_a_course_the_commands_use_the_installed_one_or_say_so(work: Path) -> None:
     done = run("grade", work / "ann", cwd=work)
     assert done.returncode == 1

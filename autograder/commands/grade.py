@@ -31,6 +31,9 @@ def grade(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page per notebook into this folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0)] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Grade also where the walls are weak: your own work only.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1)
     ] = None,
@@ -39,6 +42,7 @@ def grade(
 
     Example: autograder grade work/05_transformers/attention.ipynb --html reports
     """
+    from autograder.doctor import ensure_safe
     from autograder.identify import find_notebooks
     from autograder.layout import Course
 
@@ -48,6 +52,7 @@ def grade(
         raise typer.BadParameter(str(error)) from None
     if html is not None:
         _make_folder(html)
+    ensure_safe(unsafe=unsafe)
     chosen, problems = _assignments(files, as_, Course.find())
     reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
