@@ -153,8 +153,9 @@ class Batch(LoggingConfigurable):  # type: ignore[misc]
             self._grader = self._new_grader()
             self._ready.clear()
             report = self._grader.submit(raw, self.assignment(key)).result()
-        problem = [sanitized.problem] if sanitized is not None and sanitized.problem else []
-        return replace(report, notes=(*problem, *report.notes))
+        if sanitized is not None and sanitized.problem:  # says more than "the file is empty"
+            report = replace(report, notes=(sanitized.problem,))
+        return report
 
     def _new_grader(self) -> Grader:
         return Grader(jobs=self.jobs or None)

@@ -56,7 +56,7 @@ def _write_score(cell: Any, result: ExerciseResult) -> None:
 def _notes(notes: tuple[str, ...]) -> Any:
     """A cell on top that says what was done; inside an HTML block nothing is read as markdown."""
     items = "".join(f"<li>{html_prose(note)}</li>\n" for note in notes)
-    cell = nbformat.v4.new_markdown_cell(f"**What was done before grading**\n\n<ul>\n{items}</ul>")
+    cell = nbformat.v4.new_markdown_cell(f"**Notes on this submission**\n\n<ul>\n{items}</ul>")
     cell.id = "autograder-notes"
     return cell
 
