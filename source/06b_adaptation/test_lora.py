@@ -192,8 +192,8 @@ class TestLoadAdapter:
         )
         with pytest.raises(ValueError):
             submission.load_adapter(model, {"1.A": A})
-        submission.load_adapter(model, {"1.A": A, "1.B": B})
-        close(dict(model.state_dict()), {"1.A": A, "1.B": B}, what="the state of the model")
+        after = submission.load_adapter(model, {"1.A": A, "1.B": B})
+        close(dict(after.state_dict()), {"1.A": A, "1.B": B}, what="the state of the model")
 
 
 @exercise("nf4_quantize")
@@ -272,7 +272,7 @@ class TestDoubleQuant:
 
     @rule("R2", "R3")
     def test_values_come_back_within_half_a_step(self, submission, rng):
-        """codes * scale + mean is within half a scale of absmax, in every block, the short one included."""
+        """Each value comes back within half a scale, in every block, the short one included."""
         absmax = rng.uniform(600, low=0.5, high=3.0)
         codes, scales, mean = submission.double_quant(absmax)
         assert scales.shape == (3,), f"expected 3 scales for 600 values, got shape {tuple(scales.shape)}"
@@ -284,8 +284,9 @@ class TestDoubleQuant:
             torch.stack([(c - mean).abs().max() / 127 for c in absmax.split(256)]),
             what="scales",
         )
-        worst = ((codes * steps + mean - absmax).abs() / steps).max().item()
-        assert worst < 0.51, f"expected errors of at most half a scale, got {worst:.2f} scales"
+        exact = (absmax - absmax.mean()) / steps
+        clear = ((exact - exact.floor()) - 0.5).abs() > 0.02  # not within rounding of a half
+        close(codes[clear], exact[clear].round().to(torch.int8), what="codes")
 
 
 def halves(w, block):

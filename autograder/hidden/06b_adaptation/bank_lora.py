@@ -11,7 +11,12 @@ from torch import nn
 
 from autograder.bank import right, wrong
 
-NF4 = torch.zeros(16)  # stands for the given levels of the notebook: a variant finds those
+NF4 = torch.tensor([
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+    -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+    0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+])  # fmt: skip
 
 # --- LoRALinear -------------------------------------------------------------------------
 
@@ -217,7 +222,7 @@ class DropoutOnTheBase(nn.Module):
         self.merged = False
 
 
-@right("LoRALinear")
+@right("LoRALinear", uses="F1 F2 F3")
 class EffectiveWeight(nn.Module):
     """Uniform A as in peft; multiplies by the whole changed weight where there is no dropout; keeps what
     it merged."""
@@ -253,7 +258,7 @@ class EffectiveWeight(nn.Module):
         return self
 
 
-@right("LoRALinear")
+@right("LoRALinear", uses="F1 F2")
 class EinsumAndBufferFlag(nn.Module):
     """Einsum; the flag is a buffer (another entry of the state dict); large A; merge puts a new tensor
     into the weight."""
@@ -442,7 +447,7 @@ def freezes_before_it_refuses(model, patterns, r, alpha, layer):
     return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-@right("inject_lora")
+@right("inject_lora", uses="F1")
 def through_the_parents(model, patterns, r, alpha, layer):
     """Walks over parents and their children; every place of a layer follows as soon as one of its names
     matches."""
@@ -559,7 +564,7 @@ def short_names(model):
     return state
 
 
-@right("save_adapter")
+@right("save_adapter", uses="F1")
 def by_parameter_names(model):
     """Starts from the names of all parameters; the keys come in another order."""
     named = dict(model.named_parameters())
@@ -685,7 +690,7 @@ def through_load_state_dict(model, state):
     return model
 
 
-@right("load_adapter")
+@right("load_adapter", uses="F1")
 def new_parameters(model, state):
     """Puts new nn.Parameter objects into the modules."""
     todo = dict(state)
@@ -806,7 +811,7 @@ def rounds_down(w, block=64):
     return (code[0::2] * 16 + code[1::2]).to(torch.uint8), absmax.float()
 
 
-@right("nf4_quantize")
+@right("nf4_quantize", uses="F1")
 def one_weight_at_a_time(w, block=64):
     """Plain Python: for each weight the first of the nearest levels."""
     values = w.tolist()
@@ -824,7 +829,7 @@ def one_weight_at_a_time(w, block=64):
     return torch.tensor(packed, dtype=torch.uint8), torch.tensor(scales, dtype=torch.float32)
 
 
-@right("nf4_quantize")
+@right("nf4_quantize", uses="F1")
 def all_distances(w, block=64):
     """All distances at once in float64; a list comes back."""
     n = len(w)
@@ -890,7 +895,7 @@ def first_scale_for_all(codes, absmax, block=64):
     return level * (absmax.max() if len(absmax) else 1.0)
 
 
-@right("nf4_dequantize")
+@right("nf4_dequantize", uses="F1")
 def byte_by_byte(codes, absmax, block=64):
     """Plain Python; float64."""
     levels, out = NF4.tolist(), []
@@ -1000,7 +1005,7 @@ def halves_up(absmax, block=256):
     return codes.to(torch.int8), scales, mean
 
 
-@right("double_quant")
+@right("double_quant", uses="F1 F2 F3")
 def padded_table(absmax, block=256):
     """Float64, the last block padded with zeros; the mean is a 0-d tensor; a constant block gets the
     scale 1."""
@@ -1013,7 +1018,7 @@ def padded_table(absmax, block=256):
     return codes.to(torch.int8), scales.float(), mean.float()
 
 
-@right("double_quant")
+@right("double_quant", uses="F1")
 def plain_python(absmax, block=256):
     """Lists and Python's round, which also takes the even one; a list comes back."""
     values = absmax.tolist()
@@ -1168,7 +1173,7 @@ class BiasLost(nn.Module):
         return F.linear(x, W) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
 
 
-@right("QLoRALinear")
+@right("QLoRALinear", uses="F1 F2")
 class OneProduct(nn.Module):
     """Adds the change to the dequantised weight where there is no dropout; the bias is a frozen parameter
     of the base."""
@@ -1195,7 +1200,7 @@ class OneProduct(nn.Module):
         return F.linear(x, W + self.scale * self.B @ self.A, self.bias)
 
 
-@right("QLoRALinear")
+@right("QLoRALinear", uses="F1 F2")
 class TwoDequantisations(nn.Module):
     """Its own autograd function dequantises once more in the backward pass, so nothing large is kept for
     it."""
@@ -1428,7 +1433,7 @@ class AlwaysLayerZero(nn.Module):
         return k, v, mask
 
 
-@right("PrefixTuning")
+@right("PrefixTuning", uses="F1 F2")
 class FilledByHand(nn.Module):
     """Fills new tensors piece by piece; a list comes back; starts with small keys and zero values."""
 
@@ -1520,7 +1525,7 @@ class OnePlus(nn.Module):
         return k * (1 + self.l_k), v * (1 + self.l_v), h * (1 + self.l_ff)
 
 
-@right("IA3")
+@right("IA3", uses="F1")
 class DiagonalMatrices(nn.Module):
     """Products with diagonal matrices and einsum; a list comes back."""
 
@@ -1630,7 +1635,7 @@ class ActivationAtTheEnd(nn.Module):
         return x + F.relu(self.up(self.down(x)))
 
 
-@right("Adapter")
+@right("Adapter", uses="F1 F2")
 class Tanh(nn.Module):
     """tanh, an odd function, and a small normal `down`; matrices by hand."""
 
@@ -1647,7 +1652,7 @@ class Tanh(nn.Module):
         return x + middle @ self.up.weight.T + self.up.bias
 
 
-@right("Adapter")
+@right("Adapter", uses="F1")
 class Relu(nn.Module):
     """ReLU, which is straight on either side of zero, in a ModuleDict-free Sequential made on the fly."""
 
@@ -1662,7 +1667,7 @@ class Relu(nn.Module):
         return torch.add(x, self.up(self.down(x).relu()))
 
 
-@right("Adapter")
+@right("Adapter", uses="F1")
 class Sigmoid(nn.Module):
     """The logistic function, which is 1/2 at zero."""
 
