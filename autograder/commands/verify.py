@@ -20,6 +20,8 @@ __all__ = ["verify"]
 
 SEEDS, QUICK_SEEDS = 20, 3
 
+WIDTH = 140  # columns where there is no terminal
+
 
 def verify(
     names: Annotated[
@@ -102,6 +104,8 @@ def _print(proofs: Sequence[NotebookProof], ending: str) -> None:
     from autograder.verify.page import COLUMNS, row
 
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no edge
+        console = Console(width=WIDTH)
     for proof in proofs:
         console.print(f"{proof.section}/{proof.notebook}", style="bold", highlight=False)
         table = Table(*COLUMNS, box=None, header_style="dim", padding=(0, 2, 0, 0))

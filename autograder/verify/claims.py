@@ -80,7 +80,7 @@ class _Exercise:
         wrong: bool = False,
         quick: bool = False,
     ) -> Claim:
-        """`right`: simpler inputs too; `wrong`: what it looks like; `quick`: only to the first failed test."""
+        """`right`: simpler inputs too; `wrong`: what it looks like; `quick`: to the first failed test."""
         name = self.material.exercise.name
         limit = min(MUTANT_SECONDS, self.material.exercise.limit) if quick else None
         future = self.grader.prove(

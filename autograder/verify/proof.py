@@ -15,6 +15,8 @@ LEAST_MARGIN = (
     10.0  # between what right variants need of a tolerance and all of it; and from there to a wrong one
 )
 
+LEAST_SPREAD = 1e-6  # two right answers are never surely nearer than rounding
+
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
@@ -64,9 +66,9 @@ class ExerciseProof:
     @property
     def margin(self) -> float | None:
         """How many times farther the nearest wrong variant is than the farthest right one."""
-        if self.nearest is None or not self.spread:
+        if self.nearest is None or self.spread is None:
             return None
-        return self.nearest / self.spread
+        return self.nearest / max(self.spread, LEAST_SPREAD)
 
     @property
     def problems(self) -> list[str]:
