@@ -282,7 +282,7 @@ class Value:
         return self._made(self.data**n, (self, n * self.data ** (n - 1)))
 
     def __neg__(self) -> "Value":
-        return self * -1
+        return self._made(-self.data, (self, -1.0))
 
     def __sub__(self, other: "Value | float") -> "Value":
         return self + -self._lifted(other)

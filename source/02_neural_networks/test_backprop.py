@@ -133,11 +133,14 @@ class TestBackpropagate:
         )
 
     @rule("R3", "R6")
-    def test_nineteen_doublings(self, submission):
-        """Nineteen doublings, 20 nodes with 524,288 paths between them, are done at once."""
-        got, seconds = cpu_seconds(submission.backpropagate, doubled(19), "y19")
-        close([got["y18"], got["y0"]], [2.0, 2.0**19], what="the gradients of y18 and y0")
-        close(seconds < 0.1, True, what="whether it took less than 0.1 seconds of CPU time")
+    def test_seventeen_doublings(self, submission):
+        """Seventeen doublings, 18 nodes with 131,072 paths between them, are done at once."""
+        for _ in range(3):  # the best of three: Python may be tidying up its memory meanwhile
+            got, seconds = cpu_seconds(submission.backpropagate, doubled(17), "y17")
+            if seconds < 0.03:
+                break
+        close([got["y16"], got["y0"]], [2.0, 2.0**17], what="the gradients of y16 and y0")
+        close(seconds < 0.03, True, what="whether it took less than 0.03 seconds of CPU time")
 
 
 def shapes_that_broadcast(rng, most: int = 4) -> tuple[tuple[int, ...], tuple[int, ...]]:

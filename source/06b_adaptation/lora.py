@@ -242,6 +242,7 @@ pictures.directions(
 # layer(x)              # tensor([17., 10.])
 # ```
 
+
 # %%
 class LoRALinear(nn.Module):
     """A frozen linear layer plus a trainable change of low rank: W x + b + (alpha / r) B A x.
@@ -332,9 +333,12 @@ check("LoRALinear")
 # Your layer around all three layers of the network, the base frozen, trained on digits on their side with $r$ = 1,
 # 2, 4 and 8.
 
+
 # %% demo
 def with_lora(r, layer=LoRALinear):
-    return nn.Sequential(*[layer(m, r, 2 * r) if isinstance(m, nn.Linear) else m for m in copy.deepcopy(base)])
+    return nn.Sequential(
+        *[layer(m, r, 2 * r) if isinstance(m, nn.Linear) else m for m in copy.deepcopy(base)]
+    )
 
 
 results = {}
@@ -342,7 +346,10 @@ for r in (1, 2, 4, 8):
     torch.manual_seed(0)
     model = with_lora(r)
     train(model, "on their side")
-    results[r] = accuracy(model, "on their side"), sum(p.numel() for p in model.parameters() if p.requires_grad)
+    results[r] = (
+        accuracy(model, "on their side"),
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
+    )
 pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(base, "on their side"))
 
 # %% [markdown]
@@ -414,6 +421,7 @@ pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(
 # inject_lora(nn.Sequential(nn.Linear(4, 8)), ["1"], 2, 4, LoRALinear)
 #                                      # ValueError: no linear layer is called "1"
 # ```
+
 
 # %%
 def inject_lora(
@@ -487,6 +495,7 @@ check("inject_lora")
 # ```
 # </details>
 
+
 # %% demo
 def block(width):
     return nn.ModuleDict({
@@ -501,7 +510,9 @@ for patterns in ([r"blocks\.\d+\.(q|v)_proj"], [r"blocks\.\d+\..*_proj"], [r".*"
     whole = sum(p.numel() for p in skeleton.parameters())
     _, trainable = inject_lora(skeleton, patterns, 8, 16, LoRALinear)
     wrapped = sum(isinstance(m, LoRALinear) for m in skeleton.modules())
-    print(f"{patterns[0]:26} wraps {wrapped:2} layers, trains {trainable:7,} of {whole:,} ({trainable / whole:.1%})")
+    print(
+        f"{patterns[0]:26} wraps {wrapped:2} layers, trains {trainable:7,} of {whole:,} ({trainable / whole:.1%})"
+    )
 
 # %% [markdown]
 # ## Exercise 3: `save_adapter`
@@ -548,6 +559,7 @@ for patterns in ([r"blocks\.\d+\.(q|v)_proj"], [r"blocks\.\d+\..*_proj"], [r".*"
 # # {'1.A': tensor([[1., 1., 1.]]),
 # #  '1.B': tensor([[0.], [0.]])}
 # ```
+
 
 # %%
 def save_adapter(model: nn.Module) -> dict[str, Tensor]:
@@ -639,6 +651,7 @@ check("save_adapter")
 # load_adapter(model, {"1.A": torch.zeros(1, 3), "1.B": torch.zeros(2, 1)})
 #                                                                 # ValueError: rank 1, not 2
 # ```
+
 
 # %%
 def load_adapter(model: nn.Module, state: dict[str, Tensor]) -> nn.Module:
@@ -804,6 +817,7 @@ pictures.levels((weights / weights.abs().amax(1, keepdim=True)).flatten(), NF4)
 # #  tensor([0.8000, 0.0000]))
 # ```
 
+
 # %%
 def nf4_quantize(w: Tensor, block: int = 64) -> tuple[Tensor, Tensor]:
     """4-bit NormalFloat, block by block: the nearest of 16 levels, two codes per byte.
@@ -900,6 +914,7 @@ check("nf4_quantize")
 # # tensor([ 0.8000, -0.4201,  0.0000,  0.1969])
 # ```
 
+
 # %%
 def nf4_dequantize(codes: Tensor, absmax: Tensor, block: int = 64) -> Tensor:
     """The weights that 4-bit codes stand for.
@@ -967,7 +982,9 @@ read = copy.deepcopy(base)
 for m in read:
     if isinstance(m, nn.Linear):
         m.weight.data = nf4_dequantize(*nf4_quantize(m.weight.data.flatten())).view_as(m.weight)
-print(f"the digits network, upright: {accuracy(base, 'upright'):.1%} in 32 bits, {accuracy(read, 'upright'):.1%} in 4 bits")
+print(
+    f"the digits network, upright: {accuracy(base, 'upright'):.1%} in 32 bits, {accuracy(read, 'upright'):.1%} in 4 bits"
+)
 
 # %% [markdown]
 # NF4 uses its levels more evenly, and so it errs less where most of the numbers are. (It errs more at the two ends:
@@ -1023,6 +1040,7 @@ print(f"the digits network, upright: {accuracy(base, 'upright'):.1%} in 32 bits,
 # #  128.0)
 # ```
 
+
 # %%
 def double_quant(absmax: Tensor, block: int = 256) -> tuple[Tensor, Tensor, float]:
     """8-bit codes of the absmax values, after their mean is taken off.
@@ -1074,12 +1092,16 @@ check("double_quant")
 # </details>
 
 # %% demo
-_, absmax = nf4_quantize(torch.randn(1 << 22, generator=torch.Generator().manual_seed(0)) * 0.02)  # 4 million weights
+_, absmax = nf4_quantize(
+    torch.randn(1 << 22, generator=torch.Generator().manual_seed(0)) * 0.02
+)  # 4 million weights
 codes, scales, mean = double_quant(absmax)
 back = codes * scales.repeat_interleave(256) + mean
 bits = [8 * (2**21 + 4 * len(absmax)) / 2**22, 8 * (2**21 + len(codes) + 4 * len(scales)) / 2**22]
 print(f"bits per weight: {bits[0]:.3f} with float32 absmax, {bits[1]:.3f} with 8-bit absmax")
-print(f"the absmax values come back with a relative error of {((back - absmax) / absmax).abs().mean():.2%} on average")
+print(
+    f"the absmax values come back with a relative error of {((back - absmax) / absmax).abs().mean():.2%} on average"
+)
 
 # %% [markdown]
 # ## Exercise 8: `QLoRALinear`
@@ -1135,6 +1157,7 @@ print(f"the absmax values come back with a relative error of {((back - absmax) /
 # layer(torch.tensor([0., 1, 0, 1]))     # tensor([-0.2232,  0.0000])
 #                                        # -0.4201 + 0.1969; in full precision it was -0.2
 # ```
+
 
 # %%
 class QLoRALinear(nn.Module):
@@ -1224,6 +1247,7 @@ check("QLoRALinear")
 # ```
 # </details>
 
+
 # %% demo
 def qlora(linear, r, alpha):
     return QLoRALinear(linear, r, alpha, quantize=nf4_quantize, dequantize=nf4_dequantize)
@@ -1278,6 +1302,7 @@ for name, layer in (("LoRA, base in 32 bits", LoRALinear), ("QLoRA, base in 4 bi
 # peft_memory(1000, 10, "lora")      # 2160       1000 * 2 + 10 * 16
 # peft_memory(1000, 10, "qlora")     # 724        500 + 16 blocks * 4 + 160
 # ```
+
 
 # %%
 def peft_memory(n_params: int, n_lora: int, method: str) -> int:
@@ -1418,6 +1443,7 @@ pictures.memory(needs)
 #          #         [ True,  True,  True]])
 # ```
 
+
 # %%
 class PrefixTuning(nn.Module):
     """Learned keys and values in front of the real ones, for every layer.
@@ -1556,6 +1582,7 @@ pictures.prefix(curves, weights, p)
 # # (tensor([[6., 0.]]), tensor([[-5.]]), tensor([[ 1.,  1., 10.]]))
 # ```
 
+
 # %%
 class IA3(nn.Module):
     """Learned factors for the features of keys, values and the hidden layer.
@@ -1646,6 +1673,7 @@ check("IA3")
 # adapter(torch.arange(8.))                         # tensor([1., 2., 3., 4., 5., 6., 7., 8.])
 # ```
 
+
 # %%
 class Adapter(nn.Module):
     """A bottleneck with a way around it: x + up(act(down(x))), at first the identity.
@@ -1705,6 +1733,7 @@ check("Adapter")
 # `QLoRALinear`; your `Adapter` and the `l_ff` of your `IA3` behind both hidden layers; and, for comparison,
 # training nothing but the last layer, and training everything.
 
+
 # %% demo
 class Knobs(nn.Module):
     """The l_ff of an IA3 as a layer (a network of this kind has no keys and values)."""
@@ -1730,15 +1759,25 @@ def last_layer_only():
 
 contest = [(f"r = {r}", "LoRA", lambda r=r: with_lora(r), 5e-3) for r in (1, 2, 4, 8, 16)]
 contest += [("", "QLoRA, r = 8", lambda: with_lora(8, qlora), 5e-3)]
-contest += [(str(b), "adapter, width", lambda b=b: behind_hidden_layers(lambda: Adapter(128, b)), 5e-3) for b in (4, 8, 16)]
+contest += [
+    (str(b), "adapter, width", lambda b=b: behind_hidden_layers(lambda: Adapter(128, b)), 5e-3)
+    for b in (4, 8, 16)
+]
 contest += [("", "IA³ (l_ff only)", lambda: behind_hidden_layers(lambda: Knobs(128)), 2e-2)]
-contest += [("", "last layer only", last_layer_only, 5e-3), ("", "everything", lambda: copy.deepcopy(base), 3e-3)]
+contest += [
+    ("", "last layer only", last_layer_only, 5e-3),
+    ("", "everything", lambda: copy.deepcopy(base), 3e-3),
+]
 points = {}
 for label, method, make, lr in contest:
     torch.manual_seed(0)
     model = make()
     train(model, "on their side", lr=lr)
-    n = sum(p.numel() for name, p in model.named_parameters() if p.requires_grad and not name.endswith(("l_k", "l_v")))
+    n = sum(
+        p.numel()
+        for name, p in model.named_parameters()
+        if p.requires_grad and not name.endswith(("l_k", "l_v"))
+    )
     points.setdefault(method, []).append((n, accuracy(model, "on their side"), label))
 pictures.contest(points)
 
@@ -1753,6 +1792,7 @@ pictures.contest(points)
 # Two mistakes the tests look for, on purpose, to *see* what they do.
 #
 # **1. A and B both zero.** The fresh layer changes nothing, as it should. And then?
+
 
 # %% demo
 class BothZero(LoRALinear):
