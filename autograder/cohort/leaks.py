@@ -23,8 +23,7 @@ _TAG = re.compile(r"<[^<>]*>")
 
 def secret_lines(course: Course, section: str) -> frozenset[str]:
     """Lines of code of a section's hidden tests that no released file, solution or variant has."""
-    told = [*(course.release / section).rglob("*"), *(course.solutions / section).rglob("*")]
-    told += (course.hidden / section).glob("bank_*.py")
+    told = [*course.release.rglob("*"), *course.solutions.rglob("*"), *course.hidden.rglob("bank_*.py")]
     elsewhere = "\n".join(_text(path) for path in told if path.is_file())
     lines: set[str] = set()
     for path in (course.hidden / section).glob("test_*.py"):
