@@ -39,7 +39,7 @@ def test_a_busy_test_fails_and_the_next_one_runs(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(running, "OWN_SECONDS", 0.2)
     path = tmp_path / "test_count.py"
     path.write_text(TEST)
-    order = {"only": ["count"], "limits": {"count": 4.0}, "refused": {}, "proof": True, "simpler": False}
+    order = {"only": ["count"], "limits": {"count": 4.0}, "refused": {}, "proof": True, "simpler": []}
     order |= {"until_failed": False}
     run = running._Run(order, Suite({path: False}, ["count"]), Stand(), 1)  # type: ignore[arg-type]
     tests = [*run._tests()]
