@@ -109,6 +109,10 @@ def _close_numbers(
     if g.shape != w.shape:
         raise MismatchError("wrong shape", f"expected {what} of shape {tuple(w.shape)}, got {tuple(g.shape)}")
     _check_dtype(got, want, g, w, what)
+    default_r, default_a = TOLERANCES.get(w.dtype, (0.0, 0.0))
+    rtol, atol = default_r if rtol is None else rtol, default_a if atol is None else atol
+    if _clearly_close(g, w, rtol, atol):
+        return
     if finite and not bool(torch.isfinite(g).all()):
         at = _where(~torch.isfinite(g))
         raise MismatchError(
@@ -116,16 +120,18 @@ def _close_numbers(
         )
     if g.dtype != w.dtype:
         g, w = g.to(torch.promote_types(g.dtype, w.dtype)), w.to(torch.promote_types(g.dtype, w.dtype))
-    default_r, default_a = TOLERANCES.get(w.dtype, (0.0, 0.0))
-    same = torch.isclose(
-        g,
-        w,
-        rtol=default_r if rtol is None else rtol,
-        atol=default_a if atol is None else atol,
-        equal_nan=not finite,
-    )
+    same = torch.isclose(g, w, rtol=rtol, atol=atol, equal_nan=not finite)
     if not bool(same.all()):
         raise MismatchError("wrong values", _difference(g, w, ~same, what))
+
+
+def _clearly_close(g: torch.Tensor, w: torch.Tensor, rtol: float, atol: float) -> bool:
+    """`torch.isfinite` and `torch.isclose` of floats of one dtype, in a quarter of their time: for what is
+    right, which is nearly everything. False says only that they must be asked."""
+    if g.dtype != w.dtype or not g.is_floating_point():
+        return False
+    error = (g - w).abs_()
+    return bool(((error <= (w * rtol).abs_().add_(atol)) & (error < math.inf)).all())
 
 
 def _check_type(got: Any, want: Any, what: str) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from autograder.trace import Trace
 
 __all__ = ["GRACE_SECONDS", "run_job"]
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 OWN_SECONDS = 15.0  # of the test itself, beyond what the learner's code may take
 GRACE_SECONDS = 90.0  # a submission may take its exercises' limits and this much more
 
@@ -89,7 +89,7 @@ class _Run:
                 result, trace = self._run_test(planned)
                 self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
             distance = trace.distance() if self._order["proof"] else None
-            yield {"exercise": planned.exercise, **asdict(result), "distance": distance}
+            yield {"exercise": planned.exercise, **_plain(result), "distance": distance}
             if self._seed in self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:
                 yield self._with_simpler_inputs(planned, trace)
             if self._order["until_failed"] and result.outcome == "failed":
@@ -101,7 +101,7 @@ class _Run:
         door = self._session.submission(time.monotonic() + self._budget[planned.exercise])
         result, _ = self._suite.trace(planned, door, self._seed, simpler=simpler)
         name = planned.name + SIMPLER
-        return {"exercise": planned.exercise, **asdict(result), "name": name, "distance": None}
+        return {"exercise": planned.exercise, **_plain(result), "name": name, "distance": None}
 
     def _run_test(self, planned: Planned) -> tuple[TestResult, Trace]:
         """One test, within half of what is left of its exercise's time: a slow one leaves some to the
@@ -160,6 +160,11 @@ class _Run:
         return looks_like(self._suite, own, traces, seed=self._seed, budget=budget)
 
 
+def _plain(result: TestResult) -> dict[str, Any]:
+    """What `dataclasses.asdict` gives, without its deep copies."""
+    return {name: getattr(result, name) for name in result.__slots__}
+
+
 @lru_cache(maxsize=16)
 def _wrong_variants(path: str, _changed: str) -> tuple[Variant, ...]:
     try:
@@ -170,4 +175,4 @@ def _wrong_variants(path: str, _changed: str) -> tuple[Variant, ...]:
 
 def _slowness() -> float:
     """How much longer than alone a process takes on this machine now: a busy one must cost nobody points."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+    return max(1.0, os.getloadavg()[0] / CORES)

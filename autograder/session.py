@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -85,7 +86,9 @@ class Box:
         stream, their_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._order({"spawn": dict(options)}, [their_stream.fileno(), their_control.fileno()])
+            self._order(
+                {"spawn": {**options, "cores": _cores()}}, [their_stream.fileno(), their_control.fileno()]
+            )
         finally:
             their_stream.close()
             their_control.close()
@@ -108,6 +111,11 @@ class Box:
             socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
         except OSError as error:
             raise CouldNotRun(f"the process for learner code is gone ({error})") from None
+
+
+def _cores() -> list[int]:
+    """Where this process may run: the learner's shall run there, too (see `worker.stay_on_one_core`)."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def behind_walls(program: Sequence[str], level: str, shown: Sequence[Path]) -> list[str]:

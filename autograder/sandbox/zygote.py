@@ -69,6 +69,8 @@ def _spawn(
     if os.fork() == 0:
         try:
             orders.close()
+            if options["cores"]:
+                os.sched_setaffinity(0, options["cores"])
             inner.enter(
                 stream,
                 control,
