@@ -1,7 +1,7 @@
 """A time limit for code that runs in this very process: it raises TimeLimit in whatever is running.
 
 It interrupts Python code, not one long call of a library; where the system has no such alarm (Windows), or
-outside the main thread, there is no limit.
+outside the main thread, there is no limit. Code that must not be left half done is `shielded`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,34 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType
 
 from autograder.errors import TimeLimit
 
-__all__ = ["alarm"]
+__all__ = ["alarm", "exposed", "shielded"]
+
+_shielded: ContextVar[bool] = ContextVar("shielded", default=False)
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """An alarm that goes off inside waits until the end, or until an `exposed` part within."""
+    token = _shielded.set(True)
+    try:
+        yield
+    finally:
+        _shielded.reset(token)
+
+
+@contextlib.contextmanager
+def exposed() -> Iterator[None]:
+    """The part of a `shielded` block that an alarm may interrupt."""
+    token = _shielded.set(False)
+    try:
+        yield
+    finally:
+        _shielded.reset(token)
 
 
 @contextlib.contextmanager
@@ -25,10 +48,13 @@ def alarm(seconds: float) -> Iterator[None]:
         return
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeLimit
+        if not _shielded.get():
+            raise TimeLimit
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), 1.0)  # again: the code may swallow the first
+    signal.setitimer(
+        signal.ITIMER_REAL, max(seconds, 1e-3), 1.0
+    )  # again: the code may swallow the first, or be shielded
     try:
         yield
     finally:
