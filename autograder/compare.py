@@ -115,9 +115,7 @@ def _close_numbers(
         return
     if finite and not bool(torch.isfinite(g).all()):
         at = _where(~torch.isfinite(g))
-        raise MismatchError(
-            "not finite", f"{what} has a value that is not finite: {g[at].item()} at {_place(at)}"
-        )
+        raise MismatchError("not finite", f"a value in {what} is not finite: {g[at].item()} at {_place(at)}")
     if g.dtype != w.dtype:
         g, w = g.to(torch.promote_types(g.dtype, w.dtype)), w.to(torch.promote_types(g.dtype, w.dtype))
     same = torch.isclose(g, w, rtol=rtol, atol=atol, equal_nan=not finite)
@@ -186,7 +184,7 @@ def _difference(g: torch.Tensor, w: torch.Tensor, wrong: torch.Tensor, what: str
     if g.ndim:
         where = f"{count} of {g.numel()} values differ; the first at {_place(at)}"
         lines.append(f"{where}: expected {_number(w[at].item())}, got {_number(g[at].item())}")
-    return f"{what} has wrong values\n" + "\n".join(lines)
+    return f"{what}: wrong values\n" + "\n".join(lines)
 
 
 def _where(mask: torch.Tensor) -> tuple[int, ...]:
@@ -208,7 +206,8 @@ def _short(value: Any) -> str:
             return _number(value.item())
         shown = ", ".join(_number(v) for v in flat[:SHOWN].tolist())
         more = ", ..." if flat.numel() > SHOWN else ""
-        return f"[{shown}{more}] (shape {tuple(value.shape)})"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"[{shown}{more}] ({dtype} of shape {tuple(value.shape)})"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

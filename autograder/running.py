@@ -22,7 +22,7 @@ from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
 from autograder.report import SIMPLER, TestResult
 from autograder.sandbox.jail.limits import Limits
 from autograder.session import Box, Session
-from autograder.shrink import simplest
+from autograder.shrink import parameters, simplest
 from autograder.suite import Planned, Suite
 from autograder.testing import Simpler
 from autograder.trace import Trace
@@ -148,8 +148,9 @@ class _Run:
             door = self._session.submission(time.monotonic() + shrink.BUDGET_SECONDS)
             return self._suite.trace(planned, door, self._seed, simpler=simpler)
 
+        names = parameters((source for _, source in self._order["cells"]), planned.exercise)
         with contextlib.suppress(TimeLimit, Crashed):
-            return simplest(found, again)
+            return simplest(found, again, names=names)
         return result
 
     def _looks_like(self, name: str, traces: dict[Planned, Trace], budget: float) -> str:
