@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["LEAST", "PATIENCE", "Meter"]
 
 PATIENCE = 5.0  # seconds that may pass for each second of a limit
-REPORT_SECONDS = 10.0
+REPORT_SECONDS = 60.0  # of a living warden; that of a dead one is missed at once
 LEAST = 0.05  # seconds; with less left a limit is reached
 PID = re.compile(r"^Pid:\s+(\d+)$", re.MULTILINE)
 

@@ -83,11 +83,10 @@ def enter(
     for descriptor in (stream, complain):
         os.close(descriptor)
     introduce(pid, control)
-    ending = watch(Ward(pid, limits, proc, complaint, place), control)
-    if place:
+    report(watch(Ward(pid, limits, proc, complaint, place), control), control)
+    if place:  # after the report: thousands of nested folders take a while, and the grader waits
         with contextlib.suppress(OSError):
             scratch.remove(place)
-    report(ending, control)
     os._exit(0)
 
 
