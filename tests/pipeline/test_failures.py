@@ -61,15 +61,14 @@ def test_a_killed_command_is_finished_by_the_same_again(clone: Any, cases: dict[
     assert all(b"2.0" in clone.graded(student).read_bytes() for student in students)
 
 
-@pytest.mark.parametrize("left", [b"", b'{"cells": [', None])
-def test_a_submission_left_half_graded_is_graded_anew(
-    clone: Any, cases: dict[str, Any], left: bytes | None
-) -> None:
+@pytest.mark.parametrize("left", ["nothing", "half a notebook", "no scores"])
+def test_a_submission_left_half_graded_is_graded_anew(clone: Any, cases: dict[str, Any], left: str) -> None:
     """What a kill at the worst moment leaves: a notebook cut off, or one without its scores."""
-    (student,) = hand_in(clone, cases, f"half{len(left or b'none')}", 1)
+    (student,) = hand_in(clone, cases, left.replace(" ", "-"), 1)
     place = clone.graded(student)
     place.parent.mkdir(parents=True)
-    place.write_bytes(clone.course.solved(SECTION, "tiny").read_bytes() if left is None else left)
+    raw = clone.course.solved(SECTION, "tiny").read_bytes()
+    place.write_bytes({"nothing": b"", "half a notebook": raw[:900], "no scores": raw}[left])
     shutil.copy(clone.course.root / "submitted" / student / SECTION / "timestamp.txt", place.parent)
     code, log = clone.autograde(f"--student={student}")
     assert code == 0, log
@@ -95,16 +94,22 @@ def test_a_full_disk_costs_nobody_points(clone: Any, cases: dict[str, Any]) -> N
     assert scores(clone, students) == [FULL] * 4
 
 
-def test_a_locked_gradebook_costs_nobody_points(clone: Any, cases: dict[str, Any]) -> None:
-    students = hand_in(clone, cases, "locked", 2)
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_a_locked_gradebook_costs_nobody_points(
+    clone: Any, cases: dict[str, Any], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    students = hand_in(clone, cases, f"locked-{when}", 2)
+    if when == "later":  # after what is looked at before a run begins
+        monkeypatch.setattr("autograder.nbgrader.batch.problems", lambda *_, **__: [])
     book = clone.course.root / "gradebook.db"
     with contextlib.closing(sqlite3.connect(book, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        code, log = clone.autograde("--student=locked-*", f"--db=sqlite:///{book}?timeout=1")
+        code, log = clone.autograde(f"--student=locked-{when}-*", f"--db=sqlite:///{book}?timeout=1")
     assert code != 0
     assert "database is locked" in log
     assert scores(clone, students) == [None, None]
-    code, log = clone.autograde("--student=locked-*")
+    monkeypatch.undo()
+    code, log = clone.autograde(f"--student=locked-{when}-*")
     assert code == 0, log
     assert scores(clone, students) == [FULL] * 2
 
@@ -113,8 +118,9 @@ def test_a_gradebook_that_is_gone_costs_nobody_points(
     clone: Any, cases: dict[str, Any], tmp_path: Path
 ) -> None:
     students = hand_in(clone, cases, "gone", 1)
-    code, _ = clone.autograde("--student=gone-*", f"--db=sqlite:///{tmp_path}/nowhere/gradebook.db")
-    assert code != 0
+    code, log = clone.autograde("--student=gone-*", f"--db=sqlite:///{tmp_path}/nowhere/gradebook.db")
+    assert code == 1
+    assert "the gradebook can't be opened (unable to open database file)" in log
     assert not os.path.lexists(clone.graded(students[0]))
     assert clone.autograde("--student=gone-*")[0] == 0
     assert scores(clone, students) == [FULL]
