@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,7 +115,7 @@ def learners_process(level: Level, shown: list[Path]) -> Finding:
     try:
         box.wait()
         session = Session(box, [("probe", cell)], seed=1, folder=shown[0] if shown else None)
-        session.submission(time.monotonic() + SECONDS)
+        session.submission(SECONDS)
         session.close()
     except (CouldNotRun, Crashed, TimeLimit) as error:
         return Finding(subject, False, str(error))
