@@ -31,6 +31,19 @@ def set_change(layer, A, B):
     layer.load_state_dict({"A": A, "B": B}, strict=False)
 
 
+def fill(module, **numbers):
+    """Puts numbers into the parameters of these names (dots written as `__`)."""
+    state = {name.replace("__", "."): value for name, value in numbers.items()}
+    there = module.state_dict().keys()
+    assert state.keys() <= there, f"expected parameters called {sorted(state)}, there are {sorted(there)}"
+    module.load_state_dict(state, strict=False)
+
+
+def numbers(module):
+    """The parameters by name, as plain tensors; buffers are left out."""
+    return {name: p.detach() for name, p in module.named_parameters()}
+
+
 def stand_in(submission, A, B, base=None):
     """A module with parameters A and B that is nobody's LoRALinear."""
     module = submission.nn.ParameterDict({"A": A, "B": B})
@@ -355,7 +368,7 @@ class TestPrefixTuning:
         """The worked example comes out: the prefix stands in front, and the mask has a column of True for
         it."""
         prefix = submission.PrefixTuning(1, 1, 2, 1)
-        prefix.load_state_dict({"k": torch.full((1, 1, 1, 2), 7.0), "v": torch.full((1, 1, 1, 2), 9.0)})
+        fill(prefix, k=torch.full((1, 1, 1, 2), 7.0), v=torch.full((1, 1, 1, 2), 9.0))
         given = torch.tensor([[[[1.0, 2], [3, 4]]]])
         k, v, mask = prefix.extend(0, given, torch.zeros(1, 1, 2, 2), torch.ones(2, 2).tril().bool())
         close(k, torch.tensor([[[[7.0, 7], [1, 2], [3, 4]]]]), what="k")
@@ -372,7 +385,7 @@ class TestPrefixTuning:
             rng.normal(2, 2, 6, 5),
         )
         prefix = submission.PrefixTuning(3, 2, 5, 4)
-        prefix.load_state_dict({"k": K, "v": V})
+        fill(prefix, k=K, v=V)
         got_k, got_v, mask = prefix.extend(1, k, v)
         close(got_k, torch.stack([torch.cat([K[1], k[b]], 1) for b in range(2)]), what="k")
         close(got_v, torch.stack([torch.cat([V[1], v[b]], 1) for b in range(2)]), what="v")
@@ -385,9 +398,7 @@ class TestIA3:
     def test_worked_example(self, submission):
         """The worked example comes out: each argument times its own vector."""
         knobs = submission.IA3(2, 1, 3)
-        knobs.load_state_dict(
-            {"l_k": torch.tensor([2.0, 0]), "l_v": torch.tensor([-1.0]), "l_ff": torch.tensor([1.0, 1, 10])}
-        )
+        fill(knobs, l_k=torch.tensor([2.0, 0]), l_v=torch.tensor([-1.0]), l_ff=torch.tensor([1.0, 1, 10]))
         got = knobs(torch.tensor([[3.0, 4]]), torch.tensor([[5.0]]), torch.tensor([[1.0, 1, 1]]))
         want = (torch.tensor([[6.0, 0]]), torch.tensor([[-5.0]]), torch.tensor([[1.0, 1, 10]]))
         close(tuple(got), want, what="the result")
@@ -399,8 +410,8 @@ class TestIA3:
         knobs = submission.IA3(4, 5, 6)
         close(tuple(knobs(k, v, h)), (k, v, h), what="the result of the fresh module")
         ones = {"l_k": torch.ones(4), "l_v": torch.ones(5), "l_ff": torch.ones(6)}
-        close(dict(knobs.state_dict()), ones, what="the state")
-        knobs.load_state_dict({name: 2 * t for name, t in ones.items()})
+        close(numbers(knobs), ones, what="the parameters")
+        fill(knobs, **{name: 2 * t for name, t in ones.items()})
         close(tuple(knobs(k, v, h)), (2 * k, 2 * v, 2 * h), what="the result with twos")
 
 
@@ -413,7 +424,7 @@ class TestAdapter:
         count = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
         assert count == 42, f"expected 42 trainable numbers, got {count}"
         close(adapter(x), x, what="the output of the fresh adapter")
-        adapter.load_state_dict({"up.bias": torch.ones(8)}, strict=False)
+        fill(adapter, up__bias=torch.ones(8))
         close(adapter(x), x + 1, what="the output with up.bias at 1")
 
     @rule("R3")
@@ -426,5 +437,5 @@ class TestAdapter:
         close(state["up.weight"], torch.zeros(6, 3), what="up.weight")
         close(state["up.bias"], torch.zeros(6), what="up.bias")
         assert state["down.weight"].abs().max() > 0, "down.weight is zero: the adapter could never learn"
-        adapter.load_state_dict({"up.bias": bias}, strict=False)
+        fill(adapter, up__bias=bias)
         close(adapter(x), x + bias, what="the output with a bias in up")
