@@ -45,27 +45,29 @@ def exposed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """Raises TimeLimit in the running code after `seconds` of wall time, and again every second."""
+def alarm(seconds: float, *, cpu: bool = False) -> Iterator[None]:
+    """Raises TimeLimit in the running code after `seconds`, and again every second.
+
+    `cpu`: seconds of CPU time of this process, not of the clock.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ring(_signal: int, frame: FrameType | None) -> None:
-        if _imports(frame):
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS, 1.0)
-        elif not _shielded.get():
-            raise TimeLimit
+    kind, timer = (signal.SIGPROF, signal.ITIMER_PROF) if cpu else (signal.SIGALRM, signal.ITIMER_REAL)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(
-        signal.ITIMER_REAL, max(seconds, 1e-3), 1.0
-    )  # again: the code may swallow the first, or be shielded
+    def ring(_signal: int, frame: FrameType | None) -> None:
+        if not (_shielded.get() or _imports(frame)):
+            raise TimeLimit
+        signal.setitimer(timer, AGAIN_SECONDS, 1.0)
+
+    before = signal.signal(kind, ring)
+    signal.setitimer(timer, max(seconds, 1e-3), 1.0)  # again: the code may swallow the first
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(timer, 0)
+        signal.signal(kind, before)
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.errors import CouldNotRun, CourseError
+from autograder.meter import PATIENCE
 from autograder.running import GRACE_SECONDS, run_job
 from autograder.sandbox.jail import rlimits
 from autograder.sandbox.warm import settle, warm
@@ -122,7 +123,7 @@ class Worker:
         except CouldNotRun:
             self._restart_box()
         job.tries += 1
-        job.ends = time.monotonic() + GRACE_SECONDS + 3 * sum(job.order["limits"].values())
+        job.ends = time.monotonic() + PATIENCE * (GRACE_SECONDS + sum(job.order["limits"].values()))
         child = self._child_for(job)
         child.job = job
         child.jobs += 1
