@@ -180,7 +180,7 @@ def _difference(g: torch.Tensor, w: torch.Tensor, wrong: torch.Tensor, what: str
     if g.ndim:
         where = f"{count} of {g.numel()} values differ; the first at {_place(at)}"
         lines.append(f"{where}: expected {_number(w[at].item())}, got {_number(g[at].item())}")
-    return f"{what} has wrong values\n" + "\n".join(lines)
+    return f"{what}: wrong values\n" + "\n".join(lines)
 
 
 def _where(mask: torch.Tensor) -> tuple[int, ...]:

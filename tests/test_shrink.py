@@ -31,6 +31,12 @@ class TestLargest:
     def test_nothing_random(self, submission):
         """The largest of three comes out."""
         close(submission.largest([3.0, 1.0, 2.0]), 3.0)
+
+    def test_object(self, submission):
+        """The largest so far is kept."""
+        kept = submission.largest(3.0)
+        kept.add(2.0)
+        close(kept.best, 3.0)
 '''
 
 
@@ -71,3 +77,14 @@ def test_an_input_without_chance_is_shown_as_it_is(tmp_path: Path) -> None:
 def test_a_large_input_is_told_by_its_shape(tmp_path: Path) -> None:
     message = run(tmp_path, "def largest(x): return float(x[0]) + 9", "test_fixed").message
     assert message.endswith("  argument 1: float32 of shape (60,)")
+
+
+def test_neither_the_making_of_an_object_nor_a_method_without_result_is_an_input(tmp_path: Path) -> None:
+    code = """
+    class largest:
+        def __init__(self, start): self.best = start
+        def add(self, x): self.best = x
+    """
+    message = run(tmp_path, code, "test_object").message
+    assert "got:      2" in message
+    assert "input" not in message
