@@ -85,8 +85,8 @@ pictures.sweep_picture()
 # $$\bar L = 1, \qquad\qquad \bar v = \sum_{u \text{ uses } v} \bar u \cdot \frac{\partial u}{\partial v}.$$
 #
 # So $\bar v$ can be found as soon as all the $\bar u$ are known: start at the end and go backward. Each arrow of the
-# graph is used exactly once, so the way back costs about as much as the way forward, **no matter how many inputs
-# there are**. That is the whole miracle.
+# graph is used exactly once, so the way back costs no more than a few times the way forward, **no matter how many
+# inputs there are**. That is the whole miracle.
 #
 # All you need besides are the local slopes:
 #
@@ -553,6 +553,7 @@ check("backpropagate")
 # </details>
 
 # %% demo
+lengths = (1_000, 4_000, 16_000, 64_000)
 
 
 def seconds(graph, root):
@@ -565,7 +566,7 @@ def seconds(graph, root):
     return min(times)
 
 
-for n in (1_000, 4_000, 16_000, 64_000):
+for n in lengths:
     chain = {i: [(i + 1, 1.0)] for i in range(n)} | {n: []}
     print(f"a chain of {n:6,} nodes: {1000 * seconds(chain, 0):5.1f} ms")
 doubling = {0: []} | {i: [(i - 1, 1.0), (i - 1, 1.0)] for i in range(1, 1001)}

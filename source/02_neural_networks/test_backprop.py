@@ -167,7 +167,7 @@ class TestUnbroadcast:
             small, large = shapes_that_broadcast(rng)
             a, g = numbers(rng, *small), numbers(rng, *large)
             got = submission.unbroadcast(g, small)
-            what = f"the result for g of shape {large} and shape {small}"
+            what = f"unbroadcast(g, {small}), with g of shape {large},"
             close(np.zeros(np.shape(got)), np.zeros(small), what=what)  # the shape
             close(np.sum(a * got), np.sum(np.broadcast_to(a, large) * g), what=f"the sum of a times {what}")
 
