@@ -201,14 +201,16 @@ class TestTensor:
 
     @rule("R3", "R8")
     def test_matrix_product(self, submission, rng):
-        """Both factors of a matrix product get their gradients, from a random gradient above."""
-        a, b, g = numbers(rng, 2, 3), numbers(rng, 3, 4), numbers(rng, 2, 4)
-        x, y = submission.Tensor(a), submission.Tensor(b)
-        z = x @ y
-        z.backward(g)
-        close(z.data, a @ b, what="the data of x @ y")
-        close(x.grad, g @ b.T, what="the gradient of x in x @ y")
-        close(y.grad, a.T @ g, what="the gradient of y in x @ y")
+        """Both factors of a matrix product, of single matrices and of batches, get their gradients."""
+        for batch in ((), (5,)):
+            a, b, g = numbers(rng, *batch, 2, 3), numbers(rng, *batch, 3, 4), numbers(rng, *batch, 2, 4)
+            x, y = submission.Tensor(a), submission.Tensor(b)
+            z = x @ y
+            z.backward(g)
+            where = f"x @ y with shapes {a.shape} and {b.shape}"
+            close(z.data, a @ b, what=f"the data of {where}")
+            close(x.grad, np.einsum("...ik,...jk->...ij", g, b), what=f"the gradient of x in {where}")
+            close(y.grad, np.einsum("...ki,...kj->...ij", a, g), what=f"the gradient of y in {where}")
 
     @rule("R2", "R8")
     def test_numbers_on_either_side(self, submission, rng):
