@@ -96,8 +96,9 @@ class Remote(StandIn):
         self._endpoint.request("set", self, name, value)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
-        note_call(self._name, args, kwargs)
-        return self._endpoint.request("call", self, list(args), kwargs)
+        result = self._endpoint.request("call", self, list(args), kwargs)
+        _note(self, args, kwargs, result)
+        return result
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._endpoint.request("items", self))
@@ -140,8 +141,9 @@ class Method(Remote):
         """Nothing to let go: what was fetched sees to itself."""
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
-        note_call(self._name, args, kwargs)
-        return self._endpoint.request("invoke", self._owner, self._attribute, list(args), kwargs)
+        result = self._endpoint.request("invoke", self._owner, self._attribute, list(args), kwargs)
+        _note(self, args, kwargs, result)
+        return result
 
     @property
     def _number(self) -> int | str:  # type: ignore[override]
@@ -197,11 +199,17 @@ def observe(
     if not isinstance(function, Remote):
         args, kwargs = copy.deepcopy((args, kwargs))
         return function(*args, **kwargs), list(args), kwargs
-    note_call(function._name, args, kwargs)
     result: tuple[Any, list[Any], dict[str, Any]] = function._endpoint.request(
         "observe", function, list(args), kwargs
     )
+    _note(function, args, kwargs, result[0])
     return result
+
+
+def _note(function: Remote, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+    """Keeps a call that gave a value to judge, not the making of an object or a method without result."""
+    if result is not None and not isinstance(result, StandIn):
+        note_call(function._name, args, kwargs)
 
 
 def measure(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[Any, float]:
