@@ -14,6 +14,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_VERSION := 26.3
+# The tests of one class or module stay together: they share what is slow to set up.
+PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadscope
 FONTS := fonts-dejavu-core
 
 export OMP_NUM_THREADS := 1
@@ -58,13 +60,13 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/autograder build --check
 	$(BIN)/autograder verify
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 build: setup
 	$(BIN)/autograder build
