@@ -90,23 +90,32 @@ def specials_take_part(text, vocab_size, special=()):
     if vocab_size < first:
         raise ValueError("too small")
     times = Counter(re.findall(PRETOKEN, text))
-    words = [[bytes([b]) for b in w.encode()] for w in times]
+    words, weights = [[bytes([b]) for b in w.encode()] for w in times], list(times.values())
+    counts, homes = Counter(), defaultdict(set)
+    for i, word in enumerate(words):
+        for pair in itertools.pairwise(word):
+            counts[pair] += weights[i]
+            homes[pair].add(i)
     merges = []
     while first + len(merges) < vocab_size:
-        counts = Counter()
-        for word, n in zip(words, times.values()):
-            for pair in itertools.pairwise(word):
-                counts[pair] += n
-        if not counts:
+        best = max(counts, key=lambda pair: (counts[pair], pair), default=None)
+        if best is None:
             break
-        best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        for word in words:
+        for i in homes.pop(best):
+            word = words[i]
+            for pair in itertools.pairwise(word):
+                counts[pair] -= weights[i]
+                if counts[pair] == 0:
+                    del counts[pair]
             at = 0
             while at < len(word) - 1:
                 if (word[at], word[at + 1]) == best:
                     word[at : at + 2] = [word[at] + word[at + 1]]
                 at += 1
+            for pair in itertools.pairwise(word):
+                counts[pair] += weights[i]
+                homes[pair].add(i)
     tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
     return dict(enumerate(tokens)), merges
 
@@ -980,9 +989,10 @@ def probabilities_underflow(words, logp):
 def not_divided_by_the_word(words, logp):
     p = {piece: math.exp(value) for piece, value in logp.items()}
     expected, loglik = dict.fromkeys(logp, 0.0), 0.0
+    longest = max(map(len, logp))
     for word, times in words.items():
         n = len(word)
-        spans = [(i, j) for i in range(n) for j in range(i + 1, n + 1) if word[i:j] in p]
+        spans = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + longest) + 1) if word[i:j] in p]
         alpha, beta = [1.0] + [0.0] * n, [0.0] * n + [1.0]
         for i, j in sorted(spans, key=lambda s: s[1]):
             alpha[j] += alpha[i] * p[word[i:j]]

@@ -8,7 +8,8 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -28,7 +29,7 @@ Pair = tuple[bytes, bytes]
 # --- oracles: everything counted anew, everything tried ---------------------------------------------------
 
 
-def parts(text: str, special: list[str]) -> Iterator[tuple[str, bool]]:
+def parts(text: str, special: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """(piece, whether it is a special) from left to right; at one place the longest special wins."""
     start = at = 0
     while at < len(text):
@@ -52,7 +53,8 @@ def joined(symbols: list[bytes], pair: Pair) -> list[bytes]:
     return out
 
 
-def slow_bpe(text: str, vocab_size: int, special: list[str]) -> tuple[list[bytes], list[Pair]]:
+@lru_cache(maxsize=200)  # the known wrong variants meet the same texts when a mistake is named
+def slow_bpe(text: str, vocab_size: int, special: tuple[str, ...]) -> tuple[list[bytes], list[Pair]]:
     """(tokens after the bytes, merges), with all pairs counted anew before every merge."""
     words: Counter[str] = Counter()
     for piece, is_special in parts(text, special):
@@ -141,7 +143,18 @@ def learns(submission, text: str, merges: int, special: list[str] | None = None)
     """Asserts that the learner's tables are those of the slow oracle."""
     special = special or []
     size = 256 + len(special) + merges
-    same_tables(submission.train_bpe(text, size, special), *slow_bpe(text, size, special))
+    same_tables(submission.train_bpe(text, size, special), *slow_bpe(text, size, tuple(special)))
+
+
+def mostly_quiet(rng) -> tuple[str, str]:
+    """(a text of 250 long words that no merge touches and 20 short, frequent ones; the frequent ones alone)
+
+    A pair of small letters occurs about 28 times in it, one of capital letters at least 70 times.
+    """
+    quiet = ["".join(map(chr, row)) for row in rng.numpy.integers(97, 113, size=(250, 30))]
+    frequent = {"".join(map(chr, row)) for row in rng.numpy.integers(65, 91, size=(20, 6))}
+    busy = "\n".join(word for word in sorted(frequent) for _ in range(70))
+    return "\n".join([*quiet, busy]), busy
 
 
 @exercise("train_bpe")
@@ -229,7 +242,7 @@ class TestTrainBPE:
     @rule("R9")
     def test_same_result_twice(self, submission):
         """A second call knows nothing of the first, and the arguments are left alone."""
-        want = slow_bpe("banana bandana<|end|>", 270, [END])
+        want = slow_bpe("banana bandana<|end|>", 270, (END,))
         same_tables(pure(submission.train_bpe, "banana bandana<|end|>", 270, [END]), *want)
         submission.train_bpe("another text, quite another", 280, ["other"])
         same_tables(pure(submission.train_bpe, "banana bandana<|end|>", 270, [END]), *want)
@@ -240,30 +253,24 @@ class TestTrainBPE:
         learns(submission, GOLDEN["corpus"], 60, ["<|endoftext|>"])
 
     @rule("R8")
-    def test_a_merge_touches_only_the_words_it_changes(self, submission, rng):
-        """Learning 60 merges takes at most 8 times the CPU time of learning one, on a text most words of
+    def test_a_merge_costs_what_it_changes(self, submission, rng):
+        """Learning 60 merges takes at most 10 times the CPU time of learning one, on texts most words of
         which no merge touches.
         """
-        lower = rng.numpy.integers(97, 123, size=(2000, 8), dtype="uint8")
-        upper = {"".join(map(chr, row)) for row in rng.numpy.integers(65, 91, size=(20, 6))}
-        busy = "\n".join(word for word in sorted(upper) for _ in range(300))
-        text = "\n".join(bytes(row).decode() for row in lower) + "\n" + busy
-        want = slow_bpe(busy, 316, [])
-        for _ in range(3):  # a busy machine disturbs one measurement, not three
-            got, one = cpu_seconds(submission.train_bpe, text, 257)
-            same_tables(got, want[0][:1], want[1][:1])
-            got, sixty = cpu_seconds(submission.train_bpe, text, 316)
-            same_tables(got, *want)
-            if sixty <= 8 * one or sixty > 12 * one:
-                break
-        assert sixty <= 8 * one, "60 merges take more than 8 times as long as one"
+        ones, sixties = [], []
+        for size, seconds in ((257, ones), (316, sixties), (257, ones), (316, sixties)):
+            text, busy = mostly_quiet(rng)  # four different texts: remembering one of them helps nobody
+            got, needed = cpu_seconds(submission.train_bpe, text, size)
+            same_tables(got, *slow_bpe(busy, size, ()))
+            seconds.append(needed)
+        assert min(sixties) <= 10 * min(ones), "60 merges take more than 10 times as long as one"
 
 
 # --- BPETokenizer -----------------------------------------------------------------------------------------
 
 
 def trained(text: str, merges: int, special: list[str]) -> tuple[dict[int, bytes], list[Pair]]:
-    tokens, pairs = slow_bpe(text, 256 + len(special) + merges, special)
+    tokens, pairs = slow_bpe(text, 256 + len(special) + merges, tuple(special))
     return BYTES | {256 + i: token for i, token in enumerate(tokens)}, pairs
 
 
@@ -322,6 +329,14 @@ class TestBPETokenizer:
             tok = submission.BPETokenizer(vocab, merges)
             for text in texts(rng, alphabet, 30, 8):
                 close(tok.encode(text), slow_encode(text, vocab, merges, []), what="ids")
+
+    @rule("R3")
+    def test_a_pair_further_left_can_wait(self, submission):
+        """The pair of lowest rank is merged first, also where another pair stands to the left of it."""
+        vocab, merges = trained("bc\n" * 5 + "ab\n" * 4 + "abc\n" * 3, 3, [])  # bc, then ab, then abc
+        tok = submission.BPETokenizer(vocab, merges)
+        for text in ("abc", "ababc", "abcab"):
+            close(tok.encode(text), slow_encode(text, vocab, merges, []), what="ids")
 
     @rule("R1", "R2", "R3", "R5")
     def test_agrees_with_other_peoples_tokenizers(self, submission):
