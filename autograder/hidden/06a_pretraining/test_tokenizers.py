@@ -146,14 +146,29 @@ def learns(submission, text: str, merges: int, special: list[str] | None = None)
     same_tables(submission.train_bpe(text, size, special), *slow_bpe(text, size, tuple(special)))
 
 
-def mostly_quiet(rng) -> tuple[str, str]:
-    """(a text of 250 long words that no merge touches and 20 short, frequent ones; the frequent ones alone)
+# CPU time of 64 merges as a multiple of that of one, as the test measures it, in the sandbox: least and
+# greatest of 20 seeds on 2 cores that 11 to 15 processes wanted, half of the time two endless loops among
+# them. The bar is 8.
+#   right: the solution 1.4 to 1.7, heap_with_late_checks 1.0 to 1.2, whole_text_as_linked_list 2.0 to 2.4
+#   wrong by its cost: counts_everything_anew 27.0 to 31.9
+#   wrong by its tables, whatever the cost: tie_goes_to_the_first_seen 26.9 to 32.5, merges_across_words 22.4
+#   to 25.0, specials_take_part 1.3 to 1.6, counts_drift_in_runs 1.4 to 1.9, words_counted_once 20.3 to 26.7
+# In between: looking for the pair in every word, 4.3 to 5.9, is accepted; writing every word anew, 15.0 to
+# 16.7, is not.
 
-    A pair of small letters occurs about 28 times in it, one of capital letters at least 70 times.
+
+def mostly_quiet(rng) -> tuple[str, str]:
+    """(a text of 180 long words that no merge touches and 20 short, frequent ones; the frequent ones alone)
+
+    A pair of small letters occurs about 50 times in it, a pair of capital letters 90 times.
     """
-    quiet = ["".join(map(chr, row)) for row in rng.numpy.integers(97, 113, size=(250, 30))]
-    frequent = {"".join(map(chr, row)) for row in rng.numpy.integers(65, 91, size=(20, 6))}
-    busy = "\n".join(word for word in sorted(frequent) for _ in range(70))
+    quiet = ["".join(map(chr, row)) for row in rng.numpy.integers(97, 109, size=(180, 40))]
+    frequent: list[str] = []
+    while len(frequent) < 20:  # no two have a pair in common, so that ties decide from the first merge on
+        word = "".join(chr(65 + i) for i in rng.numpy.permutation(25)[:5]) + "Z"
+        if not any(a + b in other for other in frequent for a, b in pairwise(word)):
+            frequent.append(word)
+    busy = "\n".join(word for word in sorted(frequent) for _ in range(90))
     return "\n".join([*quiet, busy]), busy
 
 
@@ -254,16 +269,16 @@ class TestTrainBPE:
 
     @rule("R8")
     def test_a_merge_costs_what_it_changes(self, submission, rng):
-        """Learning 60 merges takes at most 10 times the CPU time of learning one, on texts most words of
+        """Learning 64 merges takes at most 8 times the CPU time of learning one, on texts most words of
         which no merge touches.
         """
-        ones, sixties = [], []
-        for size, seconds in ((257, ones), (316, sixties), (257, ones), (316, sixties)):
+        one, many = [], []
+        for size, seconds in ((257, one), (320, many), (257, one), (320, many)):
             text, busy = mostly_quiet(rng)  # four different texts: remembering one of them helps nobody
             got, needed = cpu_seconds(submission.train_bpe, text, size)
             same_tables(got, *slow_bpe(busy, size, ()))
             seconds.append(needed)
-        assert min(sixties) <= 10 * min(ones), "60 merges take more than 10 times as long as one"
+        assert min(many) <= 8 * min(one), "64 merges take more than 8 times as long as one"
 
 
 # --- BPETokenizer -----------------------------------------------------------------------------------------
