@@ -1395,3 +1395,96 @@ def counters_and_loops(encode, texts):
             "tokens_per_word": tokens / total,
         }
     return result
+
+
+# Mutants of the solutions that no test can tell from them, and why.
+EQUIVALENT = {
+    "train_bpe": {
+        "longest_first = sorted(special, key=len, reverse=True) => longest_first = sorted(special, "
+        "reverse=True)": (
+            "Of two specials that begin at the same place the longer one is also the greater one."
+        ),
+    },
+    "BPETokenizer": {
+        "self.vocab = dict(vocab) => self.vocab = vocab": (
+            "The contract says nothing of tables that are changed after they were handed over."
+        ),
+        "longest_first = sorted(special, key=len, reverse=True) => longest_first = sorted(special, "
+        "reverse=True)": (
+            "Of two specials that begin at the same place the longer one is also the greater one."
+        ),
+        "if word not in self.known: => if True:": ("What is remembered only saves work (F3)."),
+    },
+    "viterbi_unigram": {
+        "longest = max(map(len, logp), default=1) => longest = max(map(len, logp), default=2)": (
+            "An empty table has no piece of two characters either."
+        ),
+        "best = [(0.0, 0, len(text))] * (len(text) + 1) => best = [(1.0, 0, len(text))] * (len(text) + 1)": (
+            "Every score is shifted by the same number; the order stays."
+        ),
+        "best = [(0.0, 0, len(text))] * (len(text) + 1) => best = [(0.0, 1, len(text))] * (len(text) + 1)": (
+            "Every segmentation gets one piece more; the order stays."
+        ),
+        "best = [(0.0, 0, len(text))] * (len(text) + 1) => best = [(0.0, 0, len(text))] * (len(text) + 2)": (
+            "An entry more that is never read."
+        ),
+        "for stop in range(start + 1, min(start + longest, len(text)) + 1): => for stop in "
+        "range(start, min(start + longest, len(text)) + 1):": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "for stop in range(start + 1, min(start + longest, len(text)) + 1): => for stop in "
+        "range(start + 0, min(start + longest, len(text)) + 1):": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "options.append((cost - logp.get(piece, unk_logp), number + 1, stop)) => options.append((cost"
+        " - logp.get(piece, unk_logp), number + 2, stop))": (
+            "Twice the number of pieces has the same order."
+        ),
+    },
+    "unigram_em_step": {
+        "arcs = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + longest) + 1) if word[i:j]"
+        " in logp] => arcs = [(i, j) for i in range(n) for j in range(i, min(n, i + longest) + 1) if "
+        "word[i:j] in logp]": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "arcs = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + longest) + 1) if word[i:j]"
+        " in logp] => arcs = [(i, j) for i in range(n) for j in range(1, min(n, i + longest) + 1) if "
+        "word[i:j] in logp]": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "arcs = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + longest) + 1) if word[i:j]"
+        " in logp] => arcs = [(i, j) for i in range(n) for j in range(i + 0, min(n, i + longest) + 1)"
+        " if word[i:j] in logp]": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "alpha, beta = [0.0] + [-math.inf] * n, [-math.inf] * n + [0.0] => alpha, beta = [0.0] + "
+        "[math.inf] * n, [-math.inf] * n + [0.0]": ("These entries are all written before they are read."),
+        "alpha, beta = [0.0] + [-math.inf] * n, [-math.inf] * n + [0.0] => alpha, beta = [0.0] + "
+        "[-math.inf] * n, [math.inf] * n + [0.0]": ("These entries are all written before they are read."),
+        "piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or "
+        "len(piece) == 1 => piece: max(count, 1e-12) for piece, count in expected.items() if (count >"
+        " 1e-12) or len(piece) == 1": ("No expected count is surely exactly 1e-12 after rounding."),
+    },
+    "prune": {
+        "best: list = [None] * len(text) + [(0.0, 0, 0)] => best: list = [None] * len(text) + [(0.0, "
+        "1, 0)]": ("Every segmentation gets one piece more; the order stays."),
+        "best: list = [None] * len(text) + [(0.0, 0, 0)] => best: list = [None] * len(text) + [(0.0, "
+        "0, 1)]": ("The third entry is never read at the end of the text."),
+        "stops = range(start + 1, min(start + longest, len(text)) + 1) => stops = range(start, "
+        "min(start + longest, len(text)) + 1)": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "stops = range(start + 1, min(start + longest, len(text)) + 1) => stops = range(1, min(start "
+        "+ longest, len(text)) + 1)": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "stops = range(start + 1, min(start + longest, len(text)) + 1) => stops = range(start + 0, "
+        "min(start + longest, len(text)) + 1)": (
+            "The empty string more that is looked at is no piece; the contract leaves an empty key out."
+        ),
+        "((best[j][0] - logp[text[start:j]], best[j][1] + 1, j) for j in usable), default=None => "
+        "((best[j][0] - logp[text[start:j]], best[j][1] + 2, j) for j in usable), default=None": (
+            "Twice the number of pieces has the same order."
+        ),
+    },
+}

@@ -650,6 +650,13 @@ class TestUnigramEMStep:
         logp = normalised({"a": -1.0, "b": -1.0, "ab": -45.0, "aa": -20.0})
         same_step(submission.unigram_em_step({"ab": 1, "aab": 1}, logp), slow_em({"ab": 1, "aab": 1}, logp))
 
+    @rule("R4")
+    def test_the_border_of_rare(self, submission):
+        """With an expected count of 1.5e-12 a longer piece stays, with 0.7e-12 it goes."""
+        for count in (1.5e-12, 0.7e-12):
+            logp = {"a": math.log(0.5), "b": math.log(0.5), "ab": math.log(0.25 * count)}
+            same_step(submission.unigram_em_step({"ab": 1}, logp), slow_em({"ab": 1}, logp))
+
     @rule("R6")
     def test_long_words_do_not_underflow(self, submission):
         """A word of 2,000 letters, whose probability is no float any more, has a log-likelihood and
@@ -708,6 +715,16 @@ class TestPrune:
             logp = dict.fromkeys(alphabet, -3.0) | pieces(rng, alphabet, 14, 40)
             for keep in (len(logp) - 1, len(logp) - 3, len(alphabet) + 2):
                 close(submission.prune(logp, words, keep), slow_prune(logp, words, keep), rtol=0, atol=0)
+
+    @rule("R1")
+    def test_ties_between_segmentations(self, submission):
+        """Of two best ways to write a word the one with fewer pieces counts, then the smaller list."""
+        fewer = {"a": -1.0, "b": -4.0, "c": -4.0, "d": -1.0, "ab": -3.0, "cd": -3.0, "bc": -4.0}
+        smaller = {"a": -1.0, "b": -3.0, "c": -1.0, "ab": -2.0, "bc": -2.0}
+        for logp, word in ((fewer, "abcd"), (smaller, "abc")):
+            for keep in (len(logp) - 1, len(logp) - 2):
+                got = submission.prune(logp, {word: 2}, keep)
+                close(got, slow_prune(logp, {word: 2}, keep), rtol=0, atol=0)
 
     @rule("R2")
     def test_losses_count_not_probabilities(self, submission):
