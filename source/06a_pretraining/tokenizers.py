@@ -414,7 +414,7 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(12.5, 3.7))
 numbers = range(1, len(merges) + 1)
 left.plot(numbers, anew, color=ORANGE, lw=2)
 left.plot(numbers, kept, ".", color=BLUE, ms=4)
-left.text(1000, 1.35 * anew[-1], "everything counted anew", ha="right", color=ORANGE)
+left.text(1000, 1.9 * anew[-1], "everything counted anew", ha="right", color=ORANGE)
 left.text(1000, 400, "only the words that change", ha="right", color=BLUE)
 left.set(xlabel="merge", ylabel="pairs looked at", title="work for each merge", yscale="log")
 lengths = Counter(len(a + b) for a, b in merges)
@@ -425,7 +425,7 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# *On the left, mind the scale: each line is ten times the one below. Only the very first merges change thousands of pairs; half of all merges change a few dozen or fewer. Counting everything anew stays expensive to the end. On the right,
+# *On the left, mind the scale: each labelled mark is ten times the one below. Only the very first merges change thousands of pairs; half of all merges change a few dozen or fewer. Counting everything anew stays expensive to the end. On the right,
 # the lengths of the tokens. Among the first are `th`, `in`, ` the`: BPE discovers English by counting. The longest are words of this very corpus: a tokenizer is a portrait of the text it was trained on.*
 #
 # ## Exercise 2: `BPETokenizer`
