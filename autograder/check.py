@@ -8,6 +8,7 @@ stderr; under nbgrader's Validate a failed check raises.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 import time
@@ -74,7 +75,9 @@ def run_check(name: str, namespace: dict[str, object], folder: Path) -> Exercise
         with alarm(left):
             result, traces[planned] = suite.trace(planned, submission, SEED)
         first = result.outcome == "failed" and all(r.outcome == "passed" for r in results)
-        results.append(_simplest(suite, planned, submission, result, traces[planned]) if first else result)
+        if first:
+            result = _simplest(suite, planned, submission, (result, traces[planned]), namespace.get(name))
+        results.append(result)
     looks = ""
     if any(result.outcome == "failed" for result in results):
         looks = looks_like(suite, _wrong_variants(name, folder), traces, seed=SEED, budget=BUDGET_SECONDS)
@@ -90,17 +93,18 @@ def run_check(name: str, namespace: dict[str, object], folder: Path) -> Exercise
 
 
 def _simplest(
-    suite: Suite, planned: Planned, submission: Submission, result: TestResult, trace: Trace
+    suite: Suite, planned: Planned, submission: Submission, found: tuple[TestResult, Trace], answer: object
 ) -> TestResult:
     """With the input it fails on, and a simpler one if there is one."""
     if not planned.shrinks:
-        return result
+        return found[0]
 
     def again(simpler: Simpler) -> tuple[TestResult, Trace]:
         with alarm(1.0):
             return suite.trace(planned, submission, SEED, simpler=simpler)
 
-    return simplest((result, trace), again)
+    code = answer.__code__ if inspect.isfunction(answer) else None
+    return simplest(found, again, names=code.co_varnames[: code.co_argcount] if code else ())
 
 
 def _wrong_variants(name: str, folder: Path) -> list[Variant]:

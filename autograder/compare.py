@@ -109,23 +109,27 @@ def _close_numbers(
     if g.shape != w.shape:
         raise MismatchError("wrong shape", f"expected {what} of shape {tuple(w.shape)}, got {tuple(g.shape)}")
     _check_dtype(got, want, g, w, what)
+    default_r, default_a = TOLERANCES.get(w.dtype, (0.0, 0.0))
+    rtol, atol = default_r if rtol is None else rtol, default_a if atol is None else atol
+    if _clearly_close(g, w, rtol, atol):
+        return
     if finite and not bool(torch.isfinite(g).all()):
         at = _where(~torch.isfinite(g))
-        raise MismatchError(
-            "not finite", f"{what} has a value that is not finite: {g[at].item()} at {_place(at)}"
-        )
+        raise MismatchError("not finite", f"a value in {what} is not finite: {g[at].item()} at {_place(at)}")
     if g.dtype != w.dtype:
         g, w = g.to(torch.promote_types(g.dtype, w.dtype)), w.to(torch.promote_types(g.dtype, w.dtype))
-    default_r, default_a = TOLERANCES.get(w.dtype, (0.0, 0.0))
-    same = torch.isclose(
-        g,
-        w,
-        rtol=default_r if rtol is None else rtol,
-        atol=default_a if atol is None else atol,
-        equal_nan=not finite,
-    )
+    same = torch.isclose(g, w, rtol=rtol, atol=atol, equal_nan=not finite)
     if not bool(same.all()):
         raise MismatchError("wrong values", _difference(g, w, ~same, what))
+
+
+def _clearly_close(g: torch.Tensor, w: torch.Tensor, rtol: float, atol: float) -> bool:
+    """`torch.isfinite` and `torch.isclose` of floats of one dtype, in a quarter of their time: for what is
+    right, which is nearly everything. False says only that they must be asked."""
+    if g.dtype != w.dtype or not g.is_floating_point():
+        return False
+    error = (g - w).abs_()
+    return bool(((error <= (w * rtol).abs_().add_(atol)) & (error < math.inf)).all())
 
 
 def _check_type(got: Any, want: Any, what: str) -> None:
@@ -180,7 +184,7 @@ def _difference(g: torch.Tensor, w: torch.Tensor, wrong: torch.Tensor, what: str
     if g.ndim:
         where = f"{count} of {g.numel()} values differ; the first at {_place(at)}"
         lines.append(f"{where}: expected {_number(w[at].item())}, got {_number(g[at].item())}")
-    return f"{what} has wrong values\n" + "\n".join(lines)
+    return f"{what}: wrong values\n" + "\n".join(lines)
 
 
 def _where(mask: torch.Tensor) -> tuple[int, ...]:
@@ -202,7 +206,8 @@ def _short(value: Any) -> str:
             return _number(value.item())
         shown = ", ".join(_number(v) for v in flat[:SHOWN].tolist())
         more = ", ..." if flat.numel() > SHOWN else ""
-        return f"[{shown}{more}] (shape {tuple(value.shape)})"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"[{shown}{more}] ({dtype} of shape {tuple(value.shape)})"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from autograder.layout import Course
 from autograder.sandbox.jail import inner, roots
 from autograder.sandbox.jail.detect import Trial, detect, try_level
 from autograder.sandbox.jail.level import A, B, C, Level
-from autograder.session import Box, Session
 
 __all__ = ["Examination", "Finding", "ensure_safe", "examine"]
 
@@ -109,13 +107,15 @@ def of_machine(level: Level, shown: list[Path]) -> Iterator[Finding]:
 
 def learners_process(level: Level, shown: list[Path]) -> Finding:
     """A process with numpy and torch behind the walls, as every submission gets it."""
+    from autograder.session import Box, Session  # with it comes torch: 1.3 s that `ensure_safe` must not cost
+
     subject = "numpy and torch behind the walls"
     cell = "import numpy, torch\ndef probe(x): return torch.softmax(x, -1)"
     box = Box(level=level.name, shown=shown)
     try:
         box.wait()
         session = Session(box, [("probe", cell)], seed=1, folder=shown[0] if shown else None)
-        session.submission(time.monotonic() + SECONDS)
+        session.submission(SECONDS)
         session.close()
     except (CouldNotRun, Crashed, TimeLimit) as error:
         return Finding(subject, False, str(error))

@@ -4,7 +4,8 @@ The failed tests run again, in this process, against each wrong variant of the b
 inputs; the variants are the author's code and may run here, the learner's may not and does not. A variant
 explains a test when both are alike in all the test compared and in how it ended. The message that comes out
 is the author's and holds no input and no value of a test. Two mistakes at once give the message of the one
-that explains most, and it says that there is more. No claim is better than a wrong one.
+that explains most; it says that there is more, and which rule the rest is about. No claim is better than a
+wrong one.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ MAX_MESSAGES = 2  # variants that no failed test tells apart; with more than the
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """How many of the failed tests a variant explains."""
+    """Which of the failed tests a variant explains."""
 
     variant: Variant
-    explained: int
+    explained: tuple[Planned, ...]
 
 
 def looks_like(
@@ -51,7 +52,7 @@ def looks_like(
         for may_miss in dict.fromkeys((0, len(failed) - max(1, round(LEAST_SHARE * len(failed))))):
             found = [m for v in variants if (m := _match(runs, v, failed, may_miss))]
             if matches := [m for m in found if all(runs.trace(m.variant, p).passed for p in passed)]:
-                return _message(matches, len(failed))
+                return _message(matches, tuple(failed))
     except TimeLimit:  # what is left could be as good a match
         pass
     return ""
@@ -86,28 +87,38 @@ class _Runs:
 
 def _match(runs: _Runs, variant: Variant, failed: Mapping[Planned, Trace], may_miss: int) -> _Match | None:
     """None if the variant leaves more of the failed tests unexplained, or none that tells anything."""
-    explained, tells = 0, False
+    explained, tells = [], False
     for planned, trace in failed.items():
         if not trace.unwritten and alike(trace, runs.trace(variant, planned)):
-            explained += 1
+            explained.append(planned)
             tells = tells or trace.shows_values()
         elif (may_miss := may_miss - 1) < 0:
             return None
-    return _Match(variant, explained) if tells or explained == len(failed) else None
+    return _Match(variant, tuple(explained)) if tells or len(explained) == len(failed) else None
 
 
-def _message(matches: Sequence[_Match], failed: int) -> str:
-    most = max((m.explained for m in matches), default=0)
-    best = [m for m in matches if m.explained == most]
+def _message(matches: Sequence[_Match], failed: Sequence[Planned]) -> str:
+    most = max((len(m.explained) for m in matches), default=0)
+    best = [m for m in matches if len(m.explained) == most]
     messages = list(dict.fromkeys(m.variant.message for m in best))
     if not messages or len(messages) > MAX_MESSAGES:
         return ""
     text = " Or: ".join(messages)
-    if most == failed:
+    if most == len(failed):
         return text
+    more = _rest(failed, best[0].explained)
     return (
-        f"{text} This accounts for {most} of the {failed} tests that fail; something else is wrong as well."
+        f"{text} This accounts for {most} of the {len(failed)} tests that fail; something else is wrong as "
+        f"well{f': look at {more}, too' if more else ''}."
     )
+
+
+def _rest(failed: Sequence[Planned], explained: Sequence[Planned]) -> str:
+    """The rules behind the first test that is left over, without those that are accounted for."""
+    known = {rule for planned in explained for rule in planned.rules}
+    left = sorted((p for p in failed if p not in explained), key=lambda planned: not planned.visible)
+    news = [rules for p in left if (rules := [rule for rule in p.rules if rule not in known])]
+    return _rules(news[0]) if news else ""
 
 
 def where_to_look(traces: Mapping[Planned, Trace]) -> str:
@@ -116,7 +127,9 @@ def where_to_look(traces: Mapping[Planned, Trace]) -> str:
     first = next(iter(sorted(failed, key=lambda planned: not planned.visible)), None)
     if first is None or not first.rules or traces[first].unwritten:
         return ""
-    *others, last = first.rules
-    return (
-        f"rules {', '.join(others)} and {last} of the contract" if others else f"rule {last} of the contract"
-    )
+    return f"{_rules(first.rules)} of the contract"
+
+
+def _rules(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"rules {', '.join(others)} and {last}" if others else f"rule {last}"

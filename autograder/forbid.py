@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 __all__ = ["violations"]
 
@@ -32,7 +33,7 @@ def violations(source: str, forbid: Sequence[str], *, context: Sequence[str] = (
     found: dict[str, int] = {}
     try:
         for other in (*context, source):
-            names.learn(_parse(other))
+            names.learn(_naming(other))
         for used, line in _uses(tree, names):
             for entry in forbid:
                 if _matches(used, entry):
@@ -49,9 +50,9 @@ class _Names:
         self._meanings: dict[str, set[str]] = {name: {path} for name, path in KNOWN.items()}
         self._stars: set[str] = set()
 
-    def learn(self, tree: ast.Module | None) -> None:
-        """Note imports, and assignments of one dotted name to another, wherever they stand."""
-        for node in ast.walk(tree) if tree else ():
+    def learn(self, statements: Sequence[ast.stmt]) -> None:
+        """Note imports, and assignments of one dotted name to another."""
+        for node in statements:
             match node:
                 case ast.Import(names=aliases):
                     for alias in aliases:
@@ -88,6 +89,14 @@ class _Names:
         meanings = self._meanings.setdefault(name, set())
         if len(meanings) < MAX_MEANINGS:
             meanings |= paths
+
+
+@lru_cache(maxsize=1024)  # most cells of a submission are those of all others, and every exercise asks
+def _naming(source: str) -> tuple[ast.stmt, ...]:
+    """The imports of some code and its assignments to a name, wherever they stand."""
+    tree = _parse(source)
+    naming = (ast.Import, ast.ImportFrom, ast.Assign)
+    return tuple(node for node in ast.walk(tree) if isinstance(node, naming)) if tree else ()
 
 
 def _uses(tree: ast.Module, names: _Names) -> Iterator[tuple[str, int]]:

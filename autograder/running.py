@@ -7,10 +7,8 @@ Called in a child of `worker`. Decides which test runs when and how long it may 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,25 +18,26 @@ from autograder.alarm import alarm
 from autograder.bank import Variant, load_bank
 from autograder.errors import CourseError, Crashed, TimeLimit
 from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
+from autograder.meter import LEAST, PATIENCE
 from autograder.report import SIMPLER, TestResult
 from autograder.sandbox.jail.limits import Limits
 from autograder.session import Box, Session
-from autograder.shrink import simplest
+from autograder.shrink import parameters, simplest
 from autograder.suite import Planned, Suite
 from autograder.testing import Simpler
 from autograder.trace import Trace
 
 __all__ = ["GRACE_SECONDS", "run_job"]
 
-OWN_SECONDS = 15.0  # of the test itself, beyond what the learner's code may take
-GRACE_SECONDS = 90.0  # a submission may take its exercises' limits and this much more
+OWN_SECONDS = 15.0  # of CPU time of the test itself, beside what the learner's code may take
+GRACE_SECONDS = 90.0  # of CPU time beyond the limits of all exercises: cells, run anew after a crash
 
 
 def run_job(order: dict[str, Any], suite: Suite, box: Box) -> dict[str, Any]:
     """All planned tests of one submission, in order, once for each seed. Every planned test has a result."""
     folder = Path(order["folder"]) if order["folder"] else None
     allowed = sum(order["limits"].values()) * len(order["seeds"])
-    limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=GRACE_SECONDS + 3 * allowed)
+    limits = Limits(cpu_s=GRACE_SECONDS + allowed, wall_s=PATIENCE * (GRACE_SECONDS + allowed))
     cells = [tuple(c) for c in order["cells"]]
     runs: list[dict[str, Any]] = []
     session = Session(box, cells, seed=order["seeds"][0] % 2**63, folder=folder, limits=limits)
@@ -89,7 +88,7 @@ class _Run:
                 result, trace = self._run_test(planned)
                 self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
             distance = trace.distance() if self._order["proof"] else None
-            yield {"exercise": planned.exercise, **asdict(result), "distance": distance}
+            yield {"exercise": planned.exercise, **_plain(result), "distance": distance}
             if self._seed in self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:
                 yield self._with_simpler_inputs(planned, trace)
             if self._order["until_failed"] and result.outcome == "failed":
@@ -98,24 +97,23 @@ class _Run:
     def _with_simpler_inputs(self, planned: Planned, trace: Trace) -> dict[str, Any]:
         """A visible test must hold for what `simplest` would try as well."""
         simpler = Simpler(rounded=True, integers=tuple(low for low, _ in trace.drawn))
-        door = self._session.submission(time.monotonic() + self._budget[planned.exercise])
+        door = self._session.submission(self._budget[planned.exercise])
         result, _ = self._suite.trace(planned, door, self._seed, simpler=simpler)
         name = planned.name + SIMPLER
-        return {"exercise": planned.exercise, **asdict(result), "name": name, "distance": None}
+        return {"exercise": planned.exercise, **_plain(result), "name": name, "distance": None}
 
     def _run_test(self, planned: Planned) -> tuple[TestResult, Trace]:
         """One test, within half of what is left of its exercise's time: a slow one leaves some to the
-        others."""
-        started = time.monotonic()
+        others. Time is the CPU's, so that a busy machine costs nobody points."""
         left = self._budget[planned.exercise]
-        slowness = _slowness()
-        deadline = started + slowness * min(left, max(left / 2, 1.0))
         try:
-            if left < 0.05:
+            if left < LEAST:
                 raise TimeLimit("used up")
-            door = self._session.submission(deadline)
-            with alarm(deadline - started + OWN_SECONDS):  # hostile answers can keep the test itself busy
+            door = self._session.submission(min(left, max(left / 2, 1.0)))
+            own = time.process_time()
+            with alarm(OWN_SECONDS, cpu=True):  # hostile answers can keep the test itself busy
                 found = self._suite.trace(planned, door, self._seed)
+            self._budget[planned.exercise] -= self._session.used + time.process_time() - own
             if self._session.lost:
                 raise self._session.lost
             return self._simplest(planned, found), found[1]
@@ -129,8 +127,6 @@ class _Run:
                 f"{planned.sentence}\n{reason or f'Your code ended the whole Python process ({error}).'}"
             )
             return TestResult(planned.name, planned.visible, "failed", message), Trace.unfinished()
-        finally:
-            self._budget[planned.exercise] = left - (time.monotonic() - started) / slowness
 
     def _simplest(self, planned: Planned, found: tuple[TestResult, Trace]) -> TestResult:
         """With a simpler input, for the first visible test of an exercise that has wrong values."""
@@ -145,11 +141,12 @@ class _Run:
         self._shrunk.add(planned.exercise)
 
         def again(simpler: Simpler) -> tuple[TestResult, Trace]:
-            door = self._session.submission(time.monotonic() + shrink.BUDGET_SECONDS)
+            door = self._session.submission(shrink.BUDGET_SECONDS)
             return self._suite.trace(planned, door, self._seed, simpler=simpler)
 
+        names = parameters((source for _, source in self._order["cells"]), planned.exercise)
         with contextlib.suppress(TimeLimit, Crashed):
-            return simplest(found, again)
+            return simplest(found, again, names=names)
         return result
 
     def _looks_like(self, name: str, traces: dict[Planned, Trace], budget: float) -> str:
@@ -160,14 +157,14 @@ class _Run:
         return looks_like(self._suite, own, traces, seed=self._seed, budget=budget)
 
 
+def _plain(result: TestResult) -> dict[str, Any]:
+    """What `dataclasses.asdict` gives, without its deep copies."""
+    return {name: getattr(result, name) for name in result.__slots__}
+
+
 @lru_cache(maxsize=16)
 def _wrong_variants(path: str, _changed: str) -> tuple[Variant, ...]:
     try:
         return tuple(variant for variant in load_bank(Path(path)) if variant.kind == "wrong")
     except CourseError:  # `verify` tells the author; a learner's grade does not depend on it
         return ()
-
-
-def _slowness() -> float:
-    """How much longer than alone a process takes on this machine now: a busy one must cost nobody points."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))

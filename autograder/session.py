@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autograder.errors import CouldNotRun, Crashed, LearnerError, TimeLimit
+from autograder.meter import Meter
 from autograder.sandbox.jail import outer, roots
 from autograder.sandbox.jail.level import LEVELS
 from autograder.sandbox.jail.limits import Limits
@@ -27,10 +28,9 @@ from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
 
 __all__ = ["Box", "Session"]
 
-CELL_SECONDS = 20.0  # for one cell
-CELLS_SECONDS = 60.0  # for all cells of a notebook
+CELL_SECONDS = 20.0  # of CPU for one cell
+CELLS_SECONDS = 60.0  # of CPU for all cells of a notebook
 START_SECONDS = 120.0
-REPORT_SECONDS = 10.0
 MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
 PACKAGE = Path(__file__).resolve().parent
 PROGRAM = """
@@ -85,7 +85,9 @@ class Box:
         stream, their_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._order({"spawn": dict(options)}, [their_stream.fileno(), their_control.fileno()])
+            self._order(
+                {"spawn": {**options, "cores": _cores()}}, [their_stream.fileno(), their_control.fileno()]
+            )
         finally:
             their_stream.close()
             their_control.close()
@@ -108,6 +110,11 @@ class Box:
             socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
         except OSError as error:
             raise CouldNotRun(f"the process for learner code is gone ({error})") from None
+
+
+def _cores() -> list[int]:
+    """Where this process may run: the learner's shall run there, too (see `worker.stay_on_one_core`)."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def behind_walls(program: Sequence[str], level: str, shown: Sequence[Path]) -> list[str]:
@@ -143,14 +150,22 @@ class Session:
         self._fatal: set[str] = set()
         self._endpoint: _SessionEndpoint | None = None
 
-    def submission(self, deadline: float) -> Submission:
-        """The door for one test, which must be through by `deadline` (time.monotonic)."""
+    def submission(self, seconds: float) -> Submission:
+        """The door for one test, whose calls may take that much CPU time of the learner's process.
+
+        Where the process must be started first, neither that nor the cells count.
+        """
         if self._endpoint is None or self._endpoint.dead:
             self._start()
         assert self._endpoint is not None
-        self._endpoint.link.deadline = deadline
+        self._endpoint.allow(seconds)
         self._endpoint.seed = self.seed
         return Submission(self._endpoint)
+
+    @property
+    def used(self) -> float:
+        """Seconds the learner's code has used since `submission` was called."""
+        return self._endpoint.meter.used if self._endpoint else 0.0
 
     @property
     def lost(self) -> CouldNotRun | None:
@@ -175,13 +190,12 @@ class Session:
         raise Crashed("its cells stop the process again and again")
 
     def _run_cells(self, endpoint: _SessionEndpoint) -> bool:
-        end = time.monotonic() + CELLS_SECONDS
-        endpoint.link.deadline = end
+        left = CELLS_SECONDS
         endpoint.seed = self.seed
         for label, source in self._cells:
             if label in self._fatal:
                 continue
-            endpoint.link.deadline = min(end, time.monotonic() + CELL_SECONDS)
+            endpoint.allow(min(left, CELL_SECONDS))
             try:
                 endpoint.request("run", label, source)
             except LearnerError as error:
@@ -196,6 +210,8 @@ class Session:
                     limit if isinstance(error, TimeLimit) else f"it ended the process ({error})"
                 )
                 return False
+            left -= endpoint.meter.used
+        endpoint.allow(CELL_SECONDS)
         if self.starts == 1:
             self.printed = str(endpoint.request("printed"))
         return True
@@ -206,10 +222,14 @@ class _SessionEndpoint(GraderEndpoint):
 
     def __init__(self, stream: socket.socket, control: socket.socket, cells: Mapping[str, str]) -> None:
         self.link = SocketLink(stream)
+        self.meter = Meter(control)
         self.dead: TimeLimit | Crashed | CouldNotRun | None = None
-        self._control = control
         self._cells = cells
         super().__init__(self.link)
+
+    def allow(self, seconds: float) -> None:
+        """From now on requests may take that much CPU time of the learner's process, all together."""
+        self.link.deadline, self.link.later = self.meter.start(seconds), self.meter.later
 
     def request(self, operation: str, *arguments: object) -> Any:
         if self.dead is not None:
@@ -219,7 +239,7 @@ class _SessionEndpoint(GraderEndpoint):
         except LearnerError as error:
             error.where = self._place(error.where)
             raise
-        except Deadline:
+        except (Deadline, TimeLimit):  # the latter from the clock around a test, in the middle of an answer
             self.dead = TimeLimit("the time limit was reached")
         except Disconnected:
             self.dead = self._ending()
@@ -238,18 +258,14 @@ class _SessionEndpoint(GraderEndpoint):
         return f"{label}, line {number}: {lines[int(number) - 1].strip()}"
 
     def hang_up(self) -> None:
-        """Closing the control socket makes the warden end the process and all it started."""
+        """Ends the process and all it started."""
         self.link.close()
-        self._control.close()
+        self.meter.close()
 
     def _ending(self) -> Crashed | CouldNotRun:
         """How the process ended, from its warden's report. Without one it was not the learner's doing."""
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_WR)  # a process that only hung up ends now
-        self._control.settimeout(REPORT_SECONDS)
-        try:
-            report = json.loads(self._control.recv(10_000))
-        except (OSError, ValueError):
+        report = self.meter.ending()
+        if report is None:
             return CouldNotRun("the process for learner code vanished")
         if report["cause"] == "setup":
             return CouldNotRun(f"the walls around learner code could not be built: {report['message']}")

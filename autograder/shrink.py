@@ -7,8 +7,11 @@ it) stays; `verify` proves that every test holds for the simpler inputs too.
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +23,7 @@ from autograder.report import TestResult
 from autograder.testing import Simpler
 from autograder.trace import Trace
 
-__all__ = ["BUDGET_SECONDS", "simplest"]
+__all__ = ["BUDGET_SECONDS", "parameters", "simplest"]
 
 BUDGET_SECONDS = 0.3
 MAX_NUMBERS = 40  # shown of an input; a larger one is told by its shape
@@ -28,10 +31,17 @@ MAX_NUMBERS = 40  # shown of an input; a larger one is told by its shape
 Run = Callable[[Simpler], tuple[TestResult, Trace]]
 
 
-def simplest(first: tuple[TestResult, Trace], run: Run, *, budget: float = BUDGET_SECONDS) -> TestResult:
+def simplest(
+    first: tuple[TestResult, Trace],
+    run: Run,
+    *,
+    names: Sequence[str] = (),
+    budget: float = BUDGET_SECONDS,
+) -> TestResult:
     """The result of the test on the simplest input found that gives wrong values, with that input told.
 
-    Unchanged if the test is hidden, or failed in another way. `run` repeats the test on other inputs.
+    Unchanged if the test is hidden, or failed in another way. `run` repeats the test on other inputs, `names`
+    are those of the function's parameters.
     """
     result, trace = first
     if not result.visible or not _wrong_values(trace):
@@ -45,8 +55,8 @@ def simplest(first: tuple[TestResult, Trace], run: Run, *, budget: float = BUDGE
         found = run(candidate)
         if _wrong_values(found[1]):
             best, simpler = found, candidate
-    lines = _lines(best[1].call)
-    head = "on this input:" if lines == _lines(trace.call) else "on this input, the simplest found:"
+    lines = _lines(best[1].call, names)
+    head = "on this input:" if lines == _lines(trace.call, names) else "on this input, the simplest found:"
     return replace(best[0], message="\n".join([best[0].message, head, *lines])) if lines else best[0]
 
 
@@ -68,11 +78,27 @@ def _with(simpler: Simpler, place: int, value: int) -> Simpler:
     return replace(simpler, integers=tuple(integers))
 
 
-def _lines(call: Call | None) -> list[str]:
+def parameters(sources: Iterable[str], function: str) -> tuple[str, ...]:
+    """The names of a function's parameters, from the last of the texts that defines it; () if none does."""
+    found: tuple[str, ...] = ()
+    for source in sources:
+        if f"def {function}(" in source:
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                nodes = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+                found = next((_names(n.args) for n in reversed(nodes) if n.name == function), found)
+    return found
+
+
+def _names(arguments: ast.arguments) -> tuple[str, ...]:
+    return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args))
+
+
+def _lines(call: Call | None, names: Sequence[str]) -> list[str]:
     """The arguments of a call, one per line."""
     if call is None:
         return []
-    named: list[tuple[str, Any]] = [(f"argument {n}", value) for n, value in enumerate(call.args, 1)]
+    others = (f"argument {n}" for n in itertools.count(len(names) + 1))
+    named: list[tuple[str, Any]] = [*zip(itertools.chain(names, others), call.args, strict=False)]
     return [f"  {name}: {_text(value)}" for name, value in [*named, *call.kwargs.items()]]
 
 

@@ -20,6 +20,7 @@ import pytest
 from _pytest.config import get_config
 from _pytest.runner import runtestprotocol
 
+from autograder.alarm import exposed, shielded
 from autograder.compare import MismatchError
 from autograder.errors import CouldNotRun, CourseError, Crashed, LearnerError, TimeLimit
 from autograder.record import recording
@@ -104,7 +105,8 @@ class Suite:
         """
         wanted = self._direct[item.nodeid]
         if wanted is None:
-            reports = runtestprotocol(item, log=False, nextitem=None)
+            with shielded():  # or fixtures of this test would be left over for the next submission
+                reports = runtestprotocol(item, log=False, nextitem=None)
             return len(reports) == 3 and all(report.passed for report in reports)
         assert isinstance(item, pytest.Function)
         given = {"submission": self._fixtures.submission, "rng": self._fixtures.rng, **wanted}
@@ -141,7 +143,15 @@ class _Fixtures:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         if call.excinfo is not None and self.error is None:
             self.error = call.excinfo.value
+            learners = (LearnerError, TimeLimit, Crashed, pytest.skip.Exception)
+            if call.when != "call" and not isinstance(self.error, learners):
+                self.error = CouldNotRun(f"a fixture of {item.name} failed: {self.error!r}")
         return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self) -> Generator[None, object, object]:
+        with exposed():
+            return (yield)
 
 
 def _parameters(item: pytest.Item) -> dict[str, object] | None:

@@ -109,7 +109,7 @@ class Rng:
     """
 
     def __init__(self, seed: int, name: str, simpler: Simpler | None = None) -> None:
-        self._mixed = np.random.SeedSequence([seed, zlib.crc32(name.encode())])
+        self._seed, self._name = seed, name
         self.drawn: list[tuple[int, int]] = []
         self._simpler = simpler or Simpler()
 
@@ -148,6 +148,10 @@ class Rng:
     def choice(self, options: Sequence[T]) -> T:
         """One of the options."""
         return options[int(self.numpy.integers(0, len(options)))]
+
+    @cached_property
+    def _mixed(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence([self._seed, zlib.crc32(self._name.encode())])
 
     # Last, for inside the class their names hide the modules'.
     @cached_property

@@ -78,9 +78,7 @@ def test_the_message_says_where_and_what() -> None:
         close(got, want)
     with pytest.raises(MismatchError, match=r"expected weights of shape \(2, 3\), got \(3,\)"):
         close(got[0], want, what="weights")
-    with pytest.raises(
-        MismatchError, match=r"the result\[1\] has a value that is not finite: nan at the only"
-    ):
+    with pytest.raises(MismatchError, match=r"a value in the result\[1\] is not finite: nan at the only"):
         close((1.0, torch.tensor(torch.nan)), (1.0, torch.tensor(2.0)))
 
 

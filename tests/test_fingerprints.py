@@ -200,8 +200,9 @@ def test_of_two_mistakes_the_one_that_explains_more_is_named_and_the_rest_admitt
 ) -> None:
     code = f"def standardise(x):\n  {GUARD}\n  z = x - x.mean(0)\n  return z / z.std(0)"
     said = answer(code)  # divides by n - 1, and by zero in a constant column
-    assert said.startswith(
-        "You divide by n - 1. This accounts for 4 of the 5 tests that fail; something else"
+    assert said == (
+        "You divide by n - 1. This accounts for 4 of the 5 tests that fail; something else is wrong as well"
+        ": look at rules R2 and R3, too."
     )
 
 

@@ -51,15 +51,11 @@ def started(box: Box, code: str, **limits: float) -> Iterator[Submission]:
     """What a notebook of one cell defines, in a process with those limits."""
     session = Session(box, [("cell 1", code)], seed=1, folder=None, limits=Limits.from_dict(limits))
     try:
-        submission = session.submission(within(60))
+        submission = session.submission(60)
         assert session.errors == {}
         yield submission
     finally:
         session.close()
-
-
-def within(seconds: float) -> float:
-    return time.monotonic() + seconds
 
 
 def descendants(pid: int) -> set[int]:
@@ -81,7 +77,7 @@ def descendants(pid: int) -> set[int]:
 
 def settles(box: Box, count: int) -> bool:
     """Whether soon no more than `count` processes are left of the box."""
-    patience = within(5)
+    patience = time.monotonic() + 5
     while len(descendants(box._process.pid)) != count and time.monotonic() < patience:
         time.sleep(0.02)
     return len(descendants(box._process.pid)) == count
@@ -143,7 +139,7 @@ contain()
 box = Box(level="A")
 box.wait()
 try:
-    Session(box, [("cell 1", "open('/tmp/ran', 'w')")], seed=1, folder=None).submission(time.monotonic() + 20)
+    Session(box, [("cell 1", "open('/tmp/ran', 'w')")], seed=1, folder=None).submission(20)
 except CouldNotRun as error:
     print(error)
 box.close()
@@ -292,7 +288,7 @@ secret = {str(tmp_path / "secret.txt")!r}
         with closing(Box(level=level.name, shown=[tmp_path / "release"])) as box:
             box.wait()
             with closing(Session(box, [("cell 1", code)], seed=1, folder=tmp_path / "release")) as session:
-                submission = session.submission(within(20))
+                submission = session.submission(20)
                 assert submission.read("data/x.txt") == "hello"
                 with pytest.raises(OSError):
                     submission.read(submission.secret)
@@ -308,7 +304,7 @@ def test_a_killed_zygote_is_our_failure() -> None:
     with closing(Box(level=OFFERED[0].name)) as box:
         box.wait()
         with closing(Session(box, [("cell 1", code)], seed=1, folder=None)) as session:
-            submission = session.submission(within(20))
+            submission = session.submission(20)
             for pid in descendants(box._process.pid):
                 os.kill(pid, signal.SIGKILL)
             with pytest.raises(CouldNotRun, match="vanished"):

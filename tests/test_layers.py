@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
-    {"layout", "report", "wire", "bank", "compare", "alarm"},
+    {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
     {"notebooks", "sandbox", "render", "trace"},
     {"source", "submitted", "submission", "identify"},
     {"testing", "repair", "session", "shipping"},

@@ -59,6 +59,8 @@ def edits(body: str) -> dict[str, set[str]]:
         ("z = x < y", "inequality", "z = x <= y"),
         ("z = x < y", "inequality", "z = y < x"),
         ("z = x is None", "inequality", "z = x is not None"),
+        ("z = x != 'a'", "inequality", "z = x > 'a'"),
+        ("z = x == 1", "inequality", "z = x >= 1"),
         ("z = 0.5 * x", "constant", "z = 1.0 * x"),
         ("z = x.sum(keepdim=True)", "constant", "z = x.sum(keepdim=False)"),
         ("if mask: x += 1", "branch", "if False: x += 1"),

@@ -28,7 +28,7 @@ NASTY = (
     "$\\href{javascript:1}{x}$ **bold** _em_ [link](javascript:alert(3)) \x1b[31mred\x1b[0m \x1b]0;title\x07 "
     "\u202edesrever \\(y\\) # head"
 )
-EVIDENCE = "the result has wrong values\nexpected: [1, 2]\ngot:      [1, 3]"
+EVIDENCE = "the result: wrong values\nexpected: [1, 2]\ngot:      [1, 3]"
 
 
 def exercise(name: str, *marks: tuple[bool, str, str], points: float = 5, **parts) -> ExerciseResult:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
+from typing import NoReturn
 
 from autograder.report import TestResult
-from autograder.shrink import simplest
+from autograder.shrink import parameters, simplest
 from autograder.submission import Submission, local
 from autograder.suite import Suite
+from autograder.testing import Simpler
+from autograder.trace import Trace
 
 TESTS = '''
 import numpy as np, torch
@@ -32,6 +35,19 @@ class TestLargest:
         """The largest of three comes out."""
         close(submission.largest([3.0, 1.0, 2.0]), 3.0)
 '''
+
+
+def no_run(_simpler: Simpler) -> NoReturn:
+    raise AssertionError("nothing is random here")
+
+
+def traced(folder: Path, code: str, test: str) -> tuple[TestResult, Trace]:
+    path = folder / "test_largest.py"
+    path.write_text(TESTS)
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    suite = Suite({path: True}, ["largest"])
+    return suite.trace(next(p for p in suite.planned if p.name == test), Submission(local(namespace)), 1)
 
 
 def run(folder: Path, code: str, test: str, *, visible: bool = True) -> TestResult:
@@ -71,3 +87,12 @@ def test_an_input_without_chance_is_shown_as_it_is(tmp_path: Path) -> None:
 def test_a_large_input_is_told_by_its_shape(tmp_path: Path) -> None:
     message = run(tmp_path, "def largest(x): return float(x[0]) + 9", "test_fixed").message
     assert message.endswith("  argument 1: float32 of shape (60,)")
+
+
+def test_arguments_have_the_names_of_the_parameters(tmp_path: Path) -> None:
+    code = "def largest(x, /, y=0, *, scale): pass\nx = largest"
+    assert parameters(["def largest(a): pass", "x = (", code, "largest(3)"], "largest") == ("x", "y")
+    assert parameters(["def largest(x: pass", "class largest: pass"], "largest") == ()
+    first = traced(tmp_path, "def largest(x): return x[-1]", "test_nothing_random")
+    found = simplest(first, no_run, names=["x"], budget=0)
+    assert found.message.endswith("on this input:\n  x: [3.0, 1.0, 2.0]")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.errors import CourseError
+from autograder.alarm import alarm
+from autograder.errors import CourseError, TimeLimit
 from autograder.report import TestResult
 from autograder.submission import Submission, local
 from autograder.suite import Suite
@@ -130,3 +131,51 @@ def test_the_callers_pytest_settings_do_not_matter(tmp_path: Path, monkeypatch: 
     (tmp_path / "conftest.py").write_text("raise SystemExit")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option")
     assert run(tmp_path, RIGHT)["test_gradient"].outcome == "passed"
+
+
+FIXTURES = '''
+import time
+import pytest
+from autograder.testing import close, exercise
+
+@pytest.fixture(scope="module")
+def stored():
+    time.sleep(DELAY)
+    return STORED()
+
+@exercise("double")
+class TestDouble:
+    def test_stored(self, submission, stored):
+        """The stored value is doubled."""
+        close(submission.double(stored), 2 * stored)
+'''
+
+
+def suite_of(folder: Path, text: str) -> Suite:
+    path = folder / "test_double.py"
+    path.write_text(text)
+    return Suite({path: False}, ["double"])
+
+
+def test_an_alarm_leaves_no_fixture_half_done_for_the_next_submission(tmp_path: Path) -> None:
+    suite = suite_of(tmp_path, FIXTURES.replace("DELAY", "0.3").replace("STORED()", "3.0"))
+    (planned,) = suite.planned
+
+    def forever(x: float) -> float:
+        while True:
+            pass
+
+    slow = Submission(local({"double": forever}, let_through=(TimeLimit,)))
+    for seconds in (0.05, 0.35):  # in the middle of the fixture, in the middle of the learner's code
+        with alarm(seconds):
+            assert suite.run(planned, slow, seed=1).outcome == "failed"
+        right = Submission(local({"double": lambda x: 2 * x}))
+        assert suite.run(planned, right, seed=1).outcome == "passed"
+
+
+def test_a_fixture_that_fails_is_nobodys_wrong_answer(tmp_path: Path) -> None:
+    suite = suite_of(tmp_path, FIXTURES.replace("DELAY", "0").replace("STORED()", "open('/nowhere')"))
+    (planned,) = suite.planned
+    result = suite.run(planned, Submission(local({"double": lambda x: 2 * x})), seed=1)
+    assert result.outcome == "could_not_run"
+    assert "a fixture of test_stored failed: FileNotFoundError" in result.message

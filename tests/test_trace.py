@@ -87,7 +87,7 @@ def test_what_is_compared_is_noted_only_while_somebody_records() -> None:
 
 def test_a_named_step_is_said_before_the_numbers_and_survives_in_hidden_tests() -> None:
     with pytest.raises(
-        MismatchError, match="the first that differs is: scores\nthe result has wrong"
+        MismatchError, match="the first that differs is: scores\nthe result: wrong values"
     ) as caught:
         close(ONES, ONES + 1, step="scores")
     assert caught.value.kind == "wrong values at the step: scores"

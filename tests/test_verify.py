@@ -594,7 +594,7 @@ def test_the_command_prints_the_table_writes_the_page_and_remembers(course: Cour
     command = [sys.executable, "-m", "autograder", "verify", "01_warmup/tiny", "--quick"]
     first = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert first.returncode == 1
-    assert "own message" in first.stdout
+    assert "caught  message" in first.stdout
     assert "Counter: the bank has 2 wrong and 1 right variants" in " ".join(first.stdout.split())
     assert "0 of 3 exercises sound" in first.stdout
     assert "0 of 3 exercises are sound" in (root / "build" / "verify" / "index.html").read_text()

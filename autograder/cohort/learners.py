@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from autograder.cohort.acts import ACTS, Act, perfect, right_variants, wrong_variant
 from autograder.cohort.desk import Desk, Expected
 from autograder.layout import Course
 from autograder.notebooks import load_released
 
-__all__ = ["Learner", "make_learners"]
+__all__ = ["Learner", "make_learner", "make_learners"]
 
 MISTAKEN = 6  # learners with one known mistake per notebook
 
@@ -34,12 +34,22 @@ class Learner:
 
 def make_learners(course: Course, section: str) -> tuple[Learner, ...]:
     """The cohort of a section, whatever its notebooks are."""
-    desks = [
+    desks = _desks(course, section)
+    return tuple(_learner(*who, section, desks) for who in _who(desks))
+
+
+def make_learner(course: Course, section: str, name: str, story: str, act: Act) -> Learner:
+    """One learner who does the same to every notebook of a section."""
+    return _learner(name, story, act, section, _desks(course, section))
+
+
+@lru_cache(maxsize=8)
+def _desks(course: Course, section: str) -> list[Desk]:
+    return [
         Desk(course, section, notebook)
         for notebook in course.notebooks(section)
         if load_released(course.released(section, notebook), section).exercises
     ]
-    return tuple(_learner(*who, section, desks) for who in _who(desks))
 
 
 def _who(desks: list[Desk]) -> Iterator[tuple[str, str, Act]]:

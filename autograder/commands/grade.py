@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,7 @@ def grade(
     if html is not None:
         _make_folder(html)
     ensure_safe(unsafe=unsafe)
-    chosen, problems = _assignments(files, as_, Course.find())
+    chosen, problems = _assignments(files, as_, Course.find(), named=set(paths))
     reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
     _show(reports, problems, as_json=as_json)
@@ -70,23 +71,29 @@ def _make_folder(folder: Path) -> None:
 
 
 def _assignments(
-    files: list[Path], name: str, course: Course
+    files: list[Path], name: str, course: Course, *, named: Set[Path]
 ) -> tuple[dict[Path, tuple[bytes, Assignment]], dict[Path, str]]:
-    """What each file is, and one sentence for each that can't be graded; those don't stop the others."""
+    """What each file is, and one sentence for each that can't be graded; those don't stop the others.
+
+    A link is followed only where the user named it: in a folder it may lead to somebody else's work.
+    """
     from autograder.grader import Assignment
     from autograder.identify import identify
+    from autograder.nbgrader.plainfile import Refused, read_plain
 
     known: dict[tuple[str, str], Assignment] = {}
     chosen: dict[Path, tuple[bytes, Assignment]] = {}
     problems: dict[Path, str] = {}
     for path in files:
         try:
-            raw = path.read_bytes()
+            raw = read_plain(path.resolve() if path in named else path)
             section, _, notebook = name.partition("/")
             key = (section, notebook) if name else identify(path, raw, course)
             if key not in known:
                 known[key] = Assignment.load(course, *key)
             chosen[path] = (raw, known[key])
+        except Refused as refused:
+            problems[path] = f"can't be graded: it is {refused}, not an ordinary file"
         except OSError as error:
             problems[path] = f"can't be read: {error.strerror}"
         except CourseError as error:

@@ -108,7 +108,8 @@ def _print(proofs: Sequence[NotebookProof], ending: str) -> None:
         console = Console(width=WIDTH)
     for proof in proofs:
         console.print(f"{proof.section}/{proof.notebook}", style="bold", highlight=False)
-        table = Table(*COLUMNS, box=None, header_style="dim", padding=(0, 2, 0, 0))
+        headers = [name.replace(" ", "\n") for name in COLUMNS]
+        table = Table(*headers, box=None, header_style="dim", padding=(0, 2, 0, 0))
         for exercise in proof.exercises.values():
             table.add_row(*row(exercise), style="red" if exercise.problems else "")
         console.print(table)

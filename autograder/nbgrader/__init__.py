@@ -9,6 +9,7 @@ when a command needs them (and which its config panel can show).
     sanitize     the notebook that goes on: every released cell once, with the learner's answers
     batch        one grader for all submissions of a run
     consistency  what must be so before a run begins
+    leftovers    what a killed run left half done, taken away
     execute      scores and reports in the grade cells, made without a kernel
     comments     messages and bonus points into the gradebook
     books        the gradebook kept open through a run

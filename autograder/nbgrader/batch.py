@@ -28,6 +28,7 @@ from autograder.layout import Course
 from autograder.nbgrader.books import open_books
 from autograder.nbgrader.consistency import problems
 from autograder.nbgrader.intake import prepare_folder, read_submitted, student_of
+from autograder.nbgrader.leftovers import remove_unfinished
 from autograder.nbgrader.progress import Progress
 from autograder.report import Report
 
@@ -124,6 +125,9 @@ class Batch(LoggingConfigurable):  # type: ignore[misc]
             wanted = [p for p in prepared.notebooks if fnmatch.fnmatch(p.stem, coursedir.notebook_id)]
             if wanted:
                 assignments[folder] = [str(path) for path in wanted]
+            graded = Path(self._path("autograded", student))
+            if coursedir.notebook_id == "*" and remove_unfinished(graded, [p.stem for p in wanted]):
+                self.log.warning("[autograder] %s: an earlier run ended in the middle; graded anew", student)
             coursedir.ignore = list(dict.fromkeys([*coursedir.ignore, *prepared.refused]))
             if self._will_be_graded(folder, student):
                 self._waiting += [(Key(student, coursedir.assignment_id, path.stem), path) for path in wanted]

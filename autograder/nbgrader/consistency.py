@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry
+from sqlalchemy.exc import OperationalError
 
 from autograder.doctor import ensure_safe
 from autograder.errors import CouldNotRun, CourseError
 from autograder.layout import Course
-from autograder.notebooks import load_released
+from autograder.notebooks import Released, load_released
 
 __all__ = ["problems"]
 
@@ -31,6 +32,14 @@ def problems(course: Course, coursedir: Any, *, unsafe: bool) -> Iterator[str]:
         return
     if not released:
         yield f"{section} is not a section of this course; there are {', '.join(course.sections())}"
+    try:
+        yield from _differences(released, section, coursedir)
+    except OperationalError as error:
+        yield f"the gradebook can't be opened ({error.orig}); when it can, run the same command again"
+
+
+def _differences(released: list[Released], section: str, coursedir: Any) -> Iterator[str]:
+    """Between what was released and what the gradebook knows."""
     again = f"run `nbgrader generate_assignment {section} --force`"
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         for notebook in released:

@@ -4,8 +4,8 @@
 
 WALLS is JSON: the level and the paths a learner's process may read. On the descriptor FD (SEQPACKET) come
 JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the latter with two descriptors: the stream socket
-of the conversation and a control socket. Closing the control socket ends the child and all it started;
-before it ends itself, the child's warden writes one report on it.
+of the conversation and a control socket. Closing the control socket ends the child and all it started; its
+warden first says which process it is, and in the end how it ended (`autograder.meter` reads both).
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def _spawn(
     if os.fork() == 0:
         try:
             orders.close()
+            if options["cores"]:
+                os.sched_setaffinity(0, options["cores"])
             inner.enter(
                 stream,
                 control,

@@ -144,9 +144,8 @@ def _contract(notebook: Released, exercise: str) -> dict[str, str]:
 
 def _about(path: Path, exercise: str) -> ast.Module:
     """A test or bank module without the tests and variants of other exercises."""
-    tree = _parsed(path)
-    tree.body = [n for n in tree.body if _marked(n) in ("", exercise) and not _is_equivalent(n)]
-    return tree
+    nodes = _parsed(path).body
+    return ast.Module([n for n in nodes if _marked(n) in ("", exercise) and not _is_equivalent(n)], [])
 
 
 def _is_equivalent(node: ast.stmt) -> bool:
@@ -155,10 +154,14 @@ def _is_equivalent(node: ast.stmt) -> bool:
 
 
 def _parsed(path: Path) -> ast.Module:
-    if not path.exists():
-        return ast.Module([], [])
+    """The module as a tree that nobody changes; read once, until the file changes."""
+    return _tree(path, path.read_text(encoding="utf-8")) if path.exists() else ast.Module([], [])
+
+
+@lru_cache(maxsize=8)
+def _tree(path: Path, text: str) -> ast.Module:
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(text)
     except SyntaxError as error:
         raise CourseError(f"not Python: {error.msg}", path=path, line=error.lineno) from None
 

@@ -164,10 +164,21 @@ def _logic(node: ast.expr | ast.stmt) -> Iterator[Replacement]:
             yield "branch", _with(node, op=ast.Or() if isinstance(both, ast.And) else ast.And())
         case ast.Compare(ops=[op], left=left, comparators=[right]):
             yield "inequality", _with(node, ops=[COMPARISONS[type(op)]()])
+            yield from (("inequality", _with(node, ops=[one_way()])) for one_way in _one_way(op, right))
             if isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
                 yield "inequality", ast.Compare(right, [op], [left])
         case ast.IfExp(body=body, orelse=orelse):
             yield from (("branch", body), ("branch", orelse))
+
+
+def _one_way(op: ast.cmpop, right: ast.expr) -> tuple[type[ast.cmpop], ...]:
+    """A difference looked for in one direction only: a size that is too small, but not one too large."""
+    match op, right:
+        case ast.NotEq(), _:
+            return ast.Lt, ast.Gt
+        case ast.Eq(), ast.Constant(value=int() | float()) | ast.Name() | ast.Attribute() | ast.Subscript():
+            return ast.LtE, ast.GtE
+    return ()
 
 
 def _name(node: ast.expr | ast.stmt) -> Iterator[Replacement]:

@@ -7,6 +7,7 @@ ship.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from autograder.render.clean import html_prose, html_text
@@ -32,13 +33,17 @@ WIDE = "header,main,footer{max-width:90rem}"
 LEGEND = (
     ("tests", "visible + hidden test functions, each with its parameters"),
     ("rules", "rules of the contract that a test rests on; freedoms that a right variant uses"),
+    ("wrong caught", "known wrong variants of the bank that lose points with each of three seeds"),
     ("own message", "wrong variants that are answered by the message written for them"),
+    ("right accepted", "known right variants that get full marks, with each of so many seeds"),
+    ("cheats refused", "answers that know nothing of the exercise and pass no test at all"),
     ("mutants killed", "edits of the solution that a test noticed; those explained in the bank in brackets"),
     (
         "margin",
         "how many times farther away (in tolerances) the nearest wrong variant is than any right one; "
         "exact where numbers alone betray no wrong variant",
     ),
+    ("seconds", "of wall clock in all gradings together; several run at a time"),
 )
 
 
@@ -121,4 +126,6 @@ def _mutants(proof: ExerciseProof) -> str:
 def _margin(proof: ExerciseProof) -> str:
     if proof.margin is None:
         return "exact"
-    return f"{proof.margin:.0f}x" if proof.margin < 1000 else f"{proof.margin:.0e}x".replace("e+0", "e")
+    if proof.margin < 1000:
+        return f"{proof.margin:.0f}x"
+    return re.sub(r"e\+0*", "e", f"{proof.margin:.0e}x")

@@ -7,7 +7,7 @@ are always built here: a subclass, a lazy or a shared tensor cannot arrive. Ever
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -26,8 +26,18 @@ from autograder.wire.frames import (
 
 __all__ = ["Decoder"]
 
+PLAIN = frozenset((type(None), bool, int, float, str))  # nodes that stand for themselves
 MAX_COLLISIONS = 100  # of the hashes of a set's or dict's keys: many would take quadratic time to insert
 MAX_RANGE = 10**7
+NONE = type(None)
+# What the parts of a node may be: dtype, shape, order of the axes, gaps, ...
+ARRAY_FORMS = {(str, list, order, bool, bool) for order in (list, NONE)}
+TENSOR_FORMS = {
+    (str, list, order, bool, bool, place, grad)
+    for order in (list, NONE)
+    for place in (int, NONE)
+    for grad in (list, NONE)
+}
 
 T = TypeVar("T")
 
@@ -57,9 +67,9 @@ class Decoder:
 
     def decode(self, node: Node, depth: int = 0) -> Any:
         """The value of `node`."""
-        self._nodes += 1
-        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise ProtocolError("too many parts")
+        self._tally(1)
+        if depth > MAX_DEPTH:
+            raise ProtocolError("nested too deeply")
         kind = type(node)
         if node is None or kind in (bool, int, float, str):
             return node
@@ -75,6 +85,11 @@ class Decoder:
         if self._at != len(self._blob):
             raise ProtocolError("bytes are left over")
 
+    def _tally(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise ProtocolError("too many parts")
+
     def _take(self, count: int) -> memoryview:
         if count < 0 or self._at + count > len(self._blob):
             raise ProtocolError("not enough bytes")
@@ -82,6 +97,9 @@ class Decoder:
         return self._blob[self._at - count : self._at]
 
     def _values(self, parts: list[Node], depth: int) -> list[Any]:
+        if PLAIN.issuperset(map(type, parts)):
+            self._tally(len(parts))
+            return parts
         return [self.decode(p, depth) for p in parts]
 
     def _hashable(self, parts: list[Node], depth: int) -> list[Any]:
@@ -101,7 +119,7 @@ class Decoder:
         return dict(zip(keys, self._values([pair[1] for pair in parts], depth), strict=True))
 
     def _int(self, parts: list[Node], _depth: int) -> int:
-        (text,) = _fields(parts, str)
+        (text,) = _fields(parts, [(str,)])
         if len(text) > 3000:
             raise ProtocolError("an integer too long")
         try:
@@ -110,7 +128,7 @@ class Decoder:
             raise ProtocolError("not an integer") from None
 
     def _float(self, parts: list[Node], _depth: int) -> float:
-        (text,) = _fields(parts, str)
+        (text,) = _fields(parts, [(str,)])
         if text not in ("nan", "inf", "-inf"):
             raise ProtocolError("not a float")
         return float(text)
@@ -125,11 +143,11 @@ class Decoder:
             raise ProtocolError("not a complex number") from None
 
     def _bytes(self, parts: list[Node], _depth: int) -> bytes:
-        (count,) = _fields(parts, int)
+        (count,) = _fields(parts, [(int,)])
         return bytes(self._take(count))
 
     def _range(self, parts: list[Node], _depth: int) -> range:
-        start, stop, step = _fields(parts, int, int, int)
+        start, stop, step = _fields(parts, [(int, int, int)])
         if step == 0 or abs(stop - start) // abs(step) > MAX_RANGE:
             raise ProtocolError("a range with step 0 or without end")
         return range(start, stop, step)
@@ -140,16 +158,16 @@ class Decoder:
         return slice(*self._values(parts, depth))
 
     def _dtype(self, parts: list[Node], _depth: int) -> torch.dtype:
-        (name,) = _fields(parts, str)
+        (name,) = _fields(parts, [(str,)])
         return _known(TORCH_DTYPES, name)
 
     def _numpy_scalar(self, parts: list[Node], _depth: int) -> Any:
-        (char,) = _fields(parts, str)
+        (char,) = _fields(parts, [(str,)])
         dtype = _numpy_dtype(char)
         return np.frombuffer(bytes(self._take(dtype.itemsize)), dtype)[0]
 
     def _array(self, parts: list[Node], _depth: int) -> np.ndarray[Any, Any]:
-        char, shape, order, gap, writeable = _fields(parts, str, list, (list, type(None)), bool, bool)
+        char, shape, order, gap, writeable = _fields(parts, ARRAY_FORMS)
         dtype = _numpy_dtype(char)
         data = self._take(_count(shape) * dtype.itemsize)
         plain = np.frombuffer(bytearray(data), dtype if dtype.char != "?" else np.uint8).reshape(shape)
@@ -166,8 +184,7 @@ class Decoder:
         return array
 
     def _tensor(self, parts: list[Node], depth: int) -> torch.Tensor:
-        types = (str, list, (list, type(None)), bool, bool, (int, type(None)), (list, type(None)))
-        name, shape, order, gap, requires_grad, place, grad = _fields(parts, *types)
+        name, shape, order, gap, requires_grad, place, grad = _fields(parts, TENSOR_FORMS)
         dtype = _known(TORCH_DTYPES, name)
         tensor = _build_tensor(self._take(_count(shape) * dtype.itemsize), dtype, shape)
         if order is not None:
@@ -190,11 +207,11 @@ class Decoder:
         tensor.grad = grad.detach()
 
     def _handled(self, parts: list[Node], _depth: int) -> object:
-        number, name = _fields(parts, int, str)
+        number, name = _fields(parts, [(int, str)])
         return self._handle(number, name[:100])
 
     def _owned(self, parts: list[Node], _depth: int) -> object:
-        (reference,) = _fields(parts, (int, str))
+        (reference,) = _fields(parts, [(int,), (str,)])
         return self._own(reference)
 
     _by_tag: ClassVar[dict[str, Callable[[Decoder, list[Node], int], Any]]] = {
@@ -220,12 +237,10 @@ class Decoder:
     }
 
 
-def _fields(parts: list[Node], *types: type | tuple[type, ...]) -> list[Any]:
-    if len(parts) != len(types):
-        raise ProtocolError("a node with the wrong number of parts")
-    for part, kind in zip(parts, types, strict=True):
-        if type(part) not in (kind if isinstance(kind, tuple) else (kind,)):
-            raise ProtocolError("a node with a part of the wrong type")
+def _fields(parts: list[Node], forms: Collection[tuple[type, ...]]) -> list[Any]:
+    """The parts, if their types are exactly those of one of the forms."""
+    if tuple(map(type, parts)) not in forms:
+        raise ProtocolError("a node with a wrong number of parts, or with a part of the wrong type")
     return parts
 
 

@@ -28,6 +28,7 @@ from autograder.wire.frames import (
 
 __all__ = ["Encoder"]
 
+SAFE = 2**53  # integers below it are the same in any reader of JSON
 DTYPE_NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 
 
@@ -53,9 +54,9 @@ class Encoder:
 
     def encode(self, value: object, depth: int = 0) -> Node:
         """The node of `value`; raises TooLargeError beyond the limits."""
-        self._nodes += 1
-        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise TooLargeError("a value with this many parts is too large to send")
+        self._tally(1)
+        if depth > MAX_DEPTH:
+            raise TooLargeError("a value nested this deeply is too large to send")
         kind = type(value)
         if value is None or kind is bool or kind is str:
             return value
@@ -68,8 +69,13 @@ class Encoder:
             return self._sequence("t", value, depth)
         return self._export(value)
 
+    def _tally(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise TooLargeError("a value with this many parts is too large to send")
+
     def _int(self, value: int, _depth: int) -> Node:
-        if -(2**53) < value < 2**53:
+        if -SAFE < value < SAFE:
             return value
         if value.bit_length() > 10_000:
             raise TooLargeError("an integer with this many digits is too large to send")
@@ -79,6 +85,9 @@ class Encoder:
         return value if math.isfinite(value) else ["f", repr(value)]
 
     def _sequence(self, tag: str, values: Any, depth: int) -> Node:
+        if _stand_for_themselves(values):
+            self._tally(len(values))
+            return [tag, *values]
         return [tag, *(self.encode(v, depth + 1) for v in values)]
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Node:
@@ -151,6 +160,17 @@ class Encoder:
         torch.nn.Parameter: _tensor,
         **dict.fromkeys(PLAIN_DICTS, _dict),
     }
+
+
+def _stand_for_themselves(values: Any) -> bool:
+    """Whether all parts are floats, or all small integers, that JSON can hold: found at the speed of C.
+
+    False says only that each must be looked at.
+    """
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return math.isfinite(sum(values))
+    return kinds == {int} and min(values) > -SAFE and max(values) < SAFE
 
 
 def _layout(shape: tuple[int, ...], strides: tuple[int, ...], unit: int) -> tuple[list[int] | None, bool]:

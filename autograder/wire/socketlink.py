@@ -24,7 +24,8 @@ class Disconnected(Exception):
 
 
 class SocketLink:
-    """Carries messages over `sock`. `deadline` is a time of `time.monotonic()`, or None for no limit.
+    """Carries messages over `sock`. `deadline` is a time of `time.monotonic()`, or None for no limit; when it
+    has come, `later` is asked for a new one, and None ends the exchange.
 
     The kernel keeps the time of a single wait (a timeout of Python's costs four system calls more); it is set
     anew when half of it is gone. Whoever answers drop by drop can so take at most twice the time.
@@ -35,6 +36,7 @@ class SocketLink:
         self._waiting = bytearray()  # read already, not used yet
         self._patience = 0.0  # seconds the kernel waits; 0 for ever
         self.deadline: float | None = None
+        self.later: Callable[[], float | None] = lambda: None
 
     def exchange(self, message: Message, serve: Callable[[Message], Message]) -> Message:
         """Sends a request and serves the other end until its reply comes."""
@@ -47,14 +49,15 @@ class SocketLink:
 
     def send(self, message: Message) -> None:
         """Sends one message."""
-        data = pack(message)
-        try:
-            self._limit()
-            self._socket.sendall(data)
-        except (BlockingIOError, TimeoutError):
-            raise Deadline from None
-        except OSError:
-            raise Disconnected from None
+        data = memoryview(pack(message))
+        while data:
+            try:
+                self._limit()
+                data = data[self._socket.send(data) :]
+            except (BlockingIOError, TimeoutError):
+                self._postpone()
+            except OSError:
+                raise Disconnected from None
 
     def receive(self) -> Message:
         """The next message; its sizes are checked before anything is read."""
@@ -74,7 +77,8 @@ class SocketLink:
                 self._limit()
                 got = self._socket.recv(max(CHUNK, count - len(self._waiting)))
             except (BlockingIOError, TimeoutError):
-                raise Deadline from None
+                self._postpone()
+                continue
             except OSError:
                 raise Disconnected from None
             if not got:
@@ -83,6 +87,11 @@ class SocketLink:
         data = self._waiting[:count]
         del self._waiting[:count]
         return data
+
+    def _postpone(self) -> None:
+        self.deadline = self.later()
+        if self.deadline is None:
+            raise Deadline from None
 
     def _limit(self) -> None:
         if self.deadline is None:

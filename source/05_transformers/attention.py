@@ -545,7 +545,8 @@ check("merge_heads")
 # m.load_state_dict({f"{name}.weight": torch.eye(2) for name in ("wq", "wk", "wv", "wo")})
 # m(torch.eye(2)[None])     # tensor([[[0.7311, 0.5000],
 #                           #          [0.5000, 0.7311]]], grad_fn=...)
-# # Head 0 sees feature 0 only: token 0 scores 1 with itself, 0 with token 1, and softmax of (1, 0) is (0.7311, 0.2689).
+# # Head 0 sees feature 0 only: token 0 scores 1 with itself and 0 with token 1,
+# # and the softmax of (1, 0) is (0.7311, 0.2689).
 # # Token 1 has a 0 there: scores (0, 0), weights (1/2, 1/2).
 # # The same weights with ONE head, MHA(2, 1, bias=False), give [[0.6698, 0.3302], [0.3302, 0.6698]].
 # ```
@@ -1080,10 +1081,10 @@ pictures.relative_scores(q @ k.T, turned, rows=(20, 50))
 # $$A = \frac{q\,k^\top}{\sqrt d} \qquad\qquad P = \operatorname{softmax}(A) \qquad\qquad \text{out} = P\,v$$
 #
 # ```
-#     q --+                                                      dq <--+
-#         +--> scores --> softmax --> P --+                            +-- dscores <-- softmax' <-- dP <--+
-#     k --+                               +--> out               dk <--+                                  +-- dout
-#     v ----------------------------------+                      dv <-------------------------------------+
+#   q --+                                            dq <--+
+#       +--> scores --> softmax --> P --+                  +-- dscores <-- softmax' <-- dP <--+
+#   k --+                               +--> out     dk <--+                                  +-- dout
+#   v ----------------------------------+            dv <-------------------------------------+
 # ```
 #
 # Backwards from `dout`, the gradient of the loss with respect to `out`. For a matrix product $C = A B$ the chain rule
@@ -1121,7 +1122,7 @@ pictures.relative_scores(q @ k.T, turned, rows=(20, 50))
 # q = torch.tensor([[2., 0, 0, 0]])                               # query 0 of exercise 1: weights 3/4 and 1/4
 # k = torch.tensor([[math.log(3), 0, 0, 0], [0, 0, 0, 0]])
 # v = torch.tensor([[8., 0], [0, 4]])
-# dout = torch.tensor([[1., 0]])                                  # the loss is the first feature of out, which is 6
+# dout = torch.tensor([[1., 0]])                                  # the loss is the first feature of out: 6
 # dq, dk, dv = attention_backward(dout, q, k, v)
 # dv    # tensor([[0.7500, 0.0000],                               raise v[0, 0] by 1, and out rises by 3/4
 #       #         [0.2500, 0.0000]])
@@ -1214,9 +1215,11 @@ for name, mine, theirs in zip(("dq", "dk", "dv"), by_hand, by_autograd, strict=T
 # sentence and must name that noun:
 #
 # ```
-#   words ----> embedding ----> MHA 1: every word looks at the sentence ----> the vector of "it"
-#                   |                                                              | asks
-#                   +--------- keys and values: the bare words before "it" --> MHA 2 (cross-attention) --> which noun?
+#   words --> embedding --> MHA 1: every word looks at the sentence --> the vector of "it"
+#                 |                                                          | asks
+#                 +------ keys and values: the bare words before "it" --> MHA 2 (cross-attention)
+#                                                                            |
+#                                                                            +--> which noun?
 # ```
 #
 # The second layer may look only at the words *before* "it", in their bare form. So the adjective can reach the answer

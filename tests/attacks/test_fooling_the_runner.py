@@ -132,6 +132,19 @@ if shell is not None:
 """
         + WRONG,
     ),
+    "26 a display that shows a full score": (
+        0,
+        """
+import builtins, sys
+sys.displayhook = lambda value: print("2.0")
+builtins.repr = lambda value: "2.0"
+class Full(float):
+    __repr__ = __str__ = __format__ = _repr_html_ = _repr_markdown_ = lambda self, *a: "2.0"
+    _repr_mimebundle_ = lambda self, *a, **k: {"text/plain": "2.0", "text/html": "<b>2.0</b>"}
+def double(x):
+    return Full(0.0)
+""",
+    ),
     "27 names the tests use": (
         0,
         """

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from autograder.build import build
-from autograder.cohort.desk import Desk, as_file
+from autograder.cohort.desk import Desk, as_file, code_cell
 from autograder.errors import CouldNotRun
 from autograder.layout import CONFIG, Course
 
@@ -29,6 +29,19 @@ TIME = "2026-01-02 03:04:05 UTC"
 MARKUP = (
     '<img src=x onerror="alert(1)"><script>alert(2)</script> [a](javascript:alert(3)) [file](x.html) *well*'
 )
+
+TAKE_OVER = (
+    "<script>document.documentElement.dataset.taken = 1</script>"
+    "<img src=x onerror='document.documentElement.dataset.taken = 1'>"
+    "<svg onload='document.documentElement.dataset.taken = 1'></svg>"
+    "<iframe srcdoc='<script>parent.document.documentElement.dataset.taken = 1</script>'></iframe>"
+    "<details open ontoggle='document.documentElement.dataset.taken = 1'>x</details>"
+)
+NOISY = """import sys, warnings
+def noise():
+    print("now"); warnings.warn("careful"); print("\\r 42 %|####   |", file=sys.stderr)
+    import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()"""
+N_TIMES = "def double(x):\n    return n * x"
 
 
 @dataclass
@@ -116,6 +129,17 @@ def _old_format(desk: Desk) -> bytes:
     return as_file({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells}]})
 
 
+def _large_output(folder: Path) -> None:
+    cell = {"cell_type": "code", "source": "", "metadata": {}, "outputs": ["x" * 60_000_000]}
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    (folder / FILE).write_text(json.dumps(content))
+
+
+def _large_file(folder: Path) -> None:
+    with (folder / "weights.bin").open("wb") as file:
+        file.truncate(2**31)
+
+
 def _strip(cells: list[dict[str, Any]]) -> None:
     for number, cell in enumerate(cells):
         cell["metadata"], cell["id"] = {}, f"other-{number}"
@@ -144,6 +168,39 @@ def _forged(desk: Desk) -> bytes:
     for cell in content["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"] = [result]
+    return as_file(content)
+
+
+def _as_text(cells: list[dict[str, Any]]) -> None:
+    _cell(cells, "double-answer")["cell_type"] = "markdown"
+
+
+def _with(*sources: str) -> Callable[[list[dict[str, Any]]], None]:
+    """Cells of the learner's own, before the first answer."""
+    return lambda cells: cells.__setitem__(
+        slice(2, 2), [code_cell(f"mine-{number}", source) for number, source in enumerate(sources)]
+    )
+
+
+def _output(kind: str, text: str) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {kind: text}, "metadata": {}}
+
+
+def _taken_over(desk: Desk) -> bytes:
+    """Everything a page could be made to run, in every place that is the learner's."""
+    content = desk.solved(
+        double=f"# {TAKE_OVER}\ndef double(x):\n    raise ValueError({TAKE_OVER!r})",
+        Counter=f"class Counter:\n    __doc__ = {TAKE_OVER!r}\n{TAKE_OVER} </pre></code>",
+        scale=f"def scale(x, low=0.0, high=1.0):\n    return {TAKE_OVER!r}",
+    )
+    content["metadata"]["title"] = content["metadata"]["kernelspec"]["display_name"] = TAKE_OVER
+    text = {"cell_type": "markdown", "id": "mine", "metadata": {"name": TAKE_OVER}, "source": TAKE_OVER}
+    raw = {"cell_type": "raw", "id": "raw", "metadata": {"format": "text/html"}, "source": TAKE_OVER}
+    shown = code_cell("mine-output", "print(1)")
+    kinds = ("text/html", "image/svg+xml", "text/markdown", "text/latex", "text/plain")
+    shown["outputs"] = [_output(kind, TAKE_OVER) for kind in kinds]
+    shown["outputs"].append(_output("application/javascript", "document.documentElement.dataset.taken = 1"))
+    content["cells"][1:1] = [text, raw, shown]
     return as_file(content)
 
 
@@ -205,6 +262,40 @@ def make_cases(desk: Desk) -> list[Case]:
         Case("markup", edit(lambda cells: cells.insert(1, text))),
         Case("bad-time", {FILE: perfect}, time="the day before yesterday"),
         Case("no-time", {FILE: perfect}, time=""),
+        Case("past-time", {FILE: perfect}, time="1999-01-01 00:00:00 UTC"),
+        Case("answer-as-text", edit(_as_text), said="turned back"),
+        Case("syntax-error", {FILE: as_file(desk.solved(double="def double(x:\n    return 2 * x"))}, 4.0),
+        Case("package-missing", edit(_with("import a_package_nobody_has", "y = 1"))),
+        Case("commands", edit(_with("%matplotlib inline\n!pip install torch\n%time 1", "%%bash\nls"))),
+        Case(
+            "defined-twice", edit(_with("def double(x):\n    return x", "def helper(x):\n    return 2 * x"))
+        ),
+        Case(
+            "last-one-counts",
+            edit(lambda cells: cells.append(code_cell("late", "def double(x):\n    return x"))),
+            4.0,
+        ),
+        Case(
+            "helpers",
+            edit(_with("def helper(x):\n    return 2 * x"), double="def double(x):\n    return helper(x)"),
+        ),
+        Case(
+            "noisy",
+            edit(_with(NOISY), double="def double(x):\n    noise()\n    return 2 * x"),
+        ),
+        Case(
+            "top-to-bottom",
+            edit(_with("n = 1", "n = n + 1", "del noise_of_yesterday"), double=N_TIMES),
+        ),
+        Case(
+            "stale-kernel",
+            {FILE: as_file(desk.solved(double="def double(x):\n    return yesterday(x)"))},
+            4.0,
+            "NameError",
+        ),
+        Case("large-output", {}, 0.0, "clear all outputs", more=_large_output),
+        Case("large-file-beside", {FILE: perfect}, more=_large_file),
+        Case("taken-over", {FILE: _taken_over(desk)}, 0.0),
         Case("linked", {}, 0.0, "it is a link", more=lambda f: (f / FILE).symlink_to("/etc/hostname")),
         Case("link-beside", {FILE: perfect}, more=lambda f: (f / "secret.txt").symlink_to("/etc/hostname")),
         Case("pipe-beside", {FILE: perfect}, more=lambda f: os.mkfifo(f / "pipe.txt")),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,12 +46,34 @@ def test_what_was_handed_in_is_kept(batch: Any, case: Any) -> None:
         ("linked", "`tiny.ipynb` is left out: it is a link"),
         ("link-beside", "`secret.txt` is left out: it is a link"),
         ("pipe-beside", "`pipe.txt` is left out: it is a pipe"),
+        ("large-file-beside", "`weights.bin` is left out: it is larger than 256 MB"),
     ],
 )
 def test_a_line_says_what_was_done(batch: Any, student: str, line: str) -> None:
     lines = [text for text in batch.log.splitlines() if f"[autograder] {student}: " in text]
     assert len(lines) == 1
     assert line in lines[0]
+
+
+def test_autograder_grade_says_the_same(batch: Any, cases: dict[str, Any]) -> None:
+    """The same folders without nbgrader; one command, whatever lies in them."""
+    folder = batch.course.root / "submitted"
+    os.mkfifo(folder / "pipe.ipynb")
+    command = [sys.executable, "-m", "autograder", "grade", str(folder), "--json"]
+    try:
+        done = subprocess.run(command, cwd=batch.course.root, capture_output=True, text=True, check=False)
+    finally:
+        (folder / "pipe.ipynb").unlink()
+    assert done.returncode == 1
+    assert "pipe.ipynb: can't be graded: it is a pipe, not an ordinary file" in done.stderr
+    assert f"linked/{SECTION}/{FILE}: can't be graded: it is a link" in done.stderr
+    got = {}
+    for line in done.stdout.splitlines():
+        report = json.loads(line)
+        got[Path(report["path"]).relative_to(folder).parts[0]] = report["score"]
+        assert report["outcome"] == "graded"
+    due = {case.name: case.due for case in cases.values() if case.files}
+    assert {name: got.get(name) for name in due} == due
 
 
 def test_links_are_not_followed(batch: Any) -> None:

@@ -181,6 +181,69 @@ def exp_overflows(q, k, v, mask=None):
     return weights @ v, weights
 
 
+@wrong(
+    "attention",
+    "You multiply the scores by the mask. A forbidden score becomes 0, which is a score like any other and "
+    "gets weight. A forbidden key must get weight 0: its score has to be lower than all others. Look at "
+    "rule R5.",
+)
+def scores_times_mask(q, k, v, mask=None):
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError("q and k differ in d")
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = scores * mask
+    weights = scores.softmax(-1)
+    return weights @ v, weights
+
+
+@wrong(
+    "attention",
+    "Masks are right, but a query with nothing to attend shares its weight among the forbidden keys: a row "
+    "whose scores are all equally low is uniform after the softmax. Such a row must be zeros. Look at rule "
+    "R6.",
+)
+def empty_rows_are_uniform(q, k, v, mask=None):
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError("q and k differ in d")
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e9)
+    weights = scores.softmax(-1)
+    return weights @ v, weights
+
+
+@wrong(
+    "attention",
+    "You return the weights first and the result second. The result is `out, weights`, in this order. Look "
+    "at rule R3.",
+)
+def weights_first(q, k, v, mask=None):
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError("q and k differ in d")
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if mask is None:
+        mask = torch.ones_like(scores, dtype=torch.bool)
+    weights = scores.masked_fill(~mask, -1e30).softmax(-1) * mask
+    return weights, weights @ v
+
+
+@wrong(
+    "attention",
+    "You change an argument: an assignment like `q /= ...` writes into the tensor that the caller handed in, "
+    "and where a gradient is wanted PyTorch refuses it. Make a new tensor, `q = q / ...`. Look at rule R9.",
+)
+def divides_q_in_place(q, k, v, mask=None):
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError("q and k differ in d")
+    q /= math.sqrt(q.shape[-1])
+    scores = q @ k.mT
+    if mask is None:
+        mask = torch.ones_like(scores, dtype=torch.bool)
+    weights = scores.masked_fill(~mask, -1e30).softmax(-1) * mask
+    return weights @ v, weights
+
+
 @right("attention", uses="F1 F2")
 def with_einsum_and_logsumexp(q, k, v, mask=None):
     """einsum for the products, log-sum-exp for the softmax, the scale on the queries, a list as result."""
@@ -1095,6 +1158,21 @@ def no_scale_in_dk(dout, q, k, v, mask=None):
     dp = dout @ v.mT
     ds = p * (dp - (p * dp).sum(-1, keepdim=True))
     return ds @ k * scale, ds.mT @ q, p.mT @ dout
+
+
+@wrong(
+    "attention_backward",
+    "Neither dq nor dk has the factor 1/sqrt(d). The scores are q k^T / sqrt(d): the factor belongs to the "
+    "derivative by q and to that by k. Look at rule R1.",
+)
+def no_scale_at_all(dout, q, k, v, mask=None):
+    scale = 1 / math.sqrt(q.shape[-1])
+    scores = q @ k.mT * scale
+    mask = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
+    p = scores.masked_fill(~mask, -1e30).softmax(-1) * mask
+    dp = dout @ v.mT
+    ds = p * (dp - (p * dp).sum(-1, keepdim=True))
+    return ds @ k, ds.mT @ q, p.mT @ dout
 
 
 @wrong(

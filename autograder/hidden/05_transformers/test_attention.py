@@ -171,11 +171,12 @@ class TestAttention:
 
     @rule("R10")
     def test_refuses_queries_and_keys_of_different_size(self, submission, rng):
-        """Queries and keys of different d are a ValueError; other sizes may differ."""
-        q, k, v = qkv(rng, (), 2, 3, 1, 5)
+        """Queries and keys of different d are a ValueError, whichever is larger; other sizes may differ."""
+        q, k, v = qkv(rng, (), 2, 3, 3, 5)
         close(submission.attention(q, k, v)[0], F.scaled_dot_product_attention(q, k, v), what="out")
-        with pytest.raises(ValueError):
-            submission.attention(rng.normal(2, 4, dtype=F64), k, v)
+        for d in (4, 1):
+            with pytest.raises(ValueError):
+                submission.attention(rng.normal(2, d, dtype=F64), k, v)
 
 
 def split_by_loop(x: Tensor, weight: Tensor, n_heads: int) -> list[Tensor]:
@@ -493,8 +494,9 @@ class TestMakeMask:
     def test_refuses_an_unknown_kind(self, submission):
         """A kind that is not on the list is a ValueError; one that is on it is not."""
         close(submission.make_mask(2, "causal"), torch.tensor([[[[True, False], [True, True]]]]))
-        with pytest.raises(ValueError):
-            submission.make_mask(2, "diagonal")
+        for kind in ("diagonal", "Causal"):
+            with pytest.raises(ValueError):
+                submission.make_mask(2, kind)
 
 
 @exercise("sinusoidal")

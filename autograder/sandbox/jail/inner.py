@@ -22,7 +22,7 @@ from autograder.sandbox.jail.level import Level
 from autograder.sandbox.jail.limits import Limits
 from autograder.sandbox.jail.outer import SCRATCH, USER
 from autograder.sandbox.jail.roots import DEVICES
-from autograder.sandbox.jail.warden import Ending, Ward, report, watch
+from autograder.sandbox.jail.warden import Ending, Ward, introduce, report, watch
 
 __all__ = ["enter", "prepare"]
 
@@ -82,11 +82,11 @@ def enter(
         return
     for descriptor in (stream, complain):
         os.close(descriptor)
-    ending = watch(Ward(pid, limits, proc, complaint, place), control)
-    if place:
+    introduce(pid, control)
+    report(watch(Ward(pid, limits, proc, complaint, place), control), control)
+    if place:  # after the report: thousands of nested folders take a while, and the grader waits
         with contextlib.suppress(OSError):
             scratch.remove(place)
-    report(ending, control)
     os._exit(0)
 
 

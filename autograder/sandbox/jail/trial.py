@@ -90,12 +90,21 @@ def probes(
 
     with child(level, readable, work) as (stream, control):
         answers = b"".join(iter(lambda: stream.recv(2**16), b""))
-        ending = json.loads(control.recv(2**16) or b"{}")
+        ending = last_word(control)
     if ending.get("cause") == "setup":
         return {"setup": ending["message"]}
     found = dict(json.loads(line) for line in answers.splitlines())
     for name in attempts:
         found.setdefault(name, f"no answer: the process ended before ({ending})")
+    return found
+
+
+def last_word(control: socket.socket) -> dict[str, Any]:
+    """The warden's report; its introduction of the process comes before it."""
+    message = control.recv(2**16)
+    while message == b"{}":
+        message = control.recv(2**16)
+    found: dict[str, Any] = json.loads(message or b"{}")
     return found
 
 
@@ -105,7 +114,7 @@ def endings(level: Level, readable: list[Path]) -> dict[str, str]:
     found = {}
     for name, (work, limit) in wanted.items():
         with child(level, readable, work) as (_, control):
-            ending = json.loads(control.recv(2**16) or b"{}")
+            ending = last_word(control)
         stopped = ending.get("limit") == limit or (name.endswith("disk") and ending.get("cause") == "exit")
         found[name] = "" if stopped else f"it ended otherwise: {ending}"
     with child(level, readable, stubborn) as (stream, _):
