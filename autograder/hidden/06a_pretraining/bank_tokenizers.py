@@ -816,18 +816,20 @@ def ties_by_chance(text, logp, unk_logp):
 )
 def every_character_may_be_unknown(text, logp, unk_logp):
     text = "▁" + text.replace(" ", "▁")
-    best = [(0.0, 0, [])]
-    for end in range(1, len(text) + 1):
+    best = [(0.0, 0, 0)] * (len(text) + 1)
+    for start in range(len(text) - 1, -1, -1):
         options = []
-        for start in range(max(0, end - 16), end):
-            piece = text[start:end]
-            value = logp.get(piece, -math.inf)
-            if len(piece) == 1:
+        for end in range(start + 1, min(start + 16, len(text)) + 1):
+            value = logp.get(text[start:end], -math.inf)
+            if end == start + 1:
                 value = max(value, unk_logp)
-            cost, count, cut = best[start]
-            options.append((cost - value, count + 1, [*cut, piece]))
-        best.append(min(options))
-    return best[-1][2]
+            options.append((best[end][0] - value, best[end][1] + 1, end))
+        best[start] = min(options)
+    cut, start = [], 0
+    while start < len(text):
+        cut.append(text[start : best[start][2]])
+        start = best[start][2]
+    return cut
 
 
 @right("viterbi_unigram", uses="F1 F2")
@@ -1464,6 +1466,9 @@ EQUIVALENT = {
         "piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or "
         "len(piece) == 1 => piece: max(count, 1e-12) for piece, count in expected.items() if (count >"
         " 1e-12) or len(piece) == 1": ("No expected count is surely exactly 1e-12 after rounding."),
+        "piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or len(piece) == 1 => "
+        "piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or "
+        "(len(piece) <= 1)": "There is no empty piece.",
     },
     "prune": {
         "best: list = [None] * len(text) + [(0.0, 0, 0)] => best: list = [None] * len(text) + [(0.0, "

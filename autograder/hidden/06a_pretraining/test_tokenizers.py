@@ -264,8 +264,8 @@ class TestTrainBPE:
 
     @rule("R1", "R2", "R3", "R4")
     def test_real_text(self, submission):
-        """On a few pages of English it finds the same 60 merges as counting anew."""
-        learns(submission, GOLDEN["corpus"], 60, ["<|endoftext|>"])
+        """On a few pages of English it finds the same 50 merges as counting anew."""
+        learns(submission, GOLDEN["corpus"][:5000], 50, ["<|endoftext|>"])
 
     @rule("R8")
     def test_a_merge_costs_what_it_changes(self, submission, rng):
@@ -276,7 +276,8 @@ class TestTrainBPE:
         for size, seconds in ((257, one), (320, many), (257, one), (320, many)):
             text, busy = mostly_quiet(rng)  # four different texts: remembering one of them helps nobody
             got, needed = cpu_seconds(submission.train_bpe, text, size)
-            same_tables(got, *slow_bpe(busy, size, ()))
+            want = slow_bpe(busy, size, ())[1]
+            close([repr(tuple(pair)) for pair in got[1]], [*map(repr, want)], what="merges")
             seconds.append(needed)
         assert min(many) <= 8 * min(one), "64 merges take more than 8 times as long as one"
 
