@@ -1467,8 +1467,8 @@ EQUIVALENT = {
         "len(piece) == 1 => piece: max(count, 1e-12) for piece, count in expected.items() if (count >"
         " 1e-12) or len(piece) == 1": ("No expected count is surely exactly 1e-12 after rounding."),
         "piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or "
-        "len(piece) == 1 => piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 or "
-        "(len(piece) <= 1)": "There is no empty piece.",
+        "len(piece) == 1 => piece: max(count, 1e-12) for piece, count in expected.items() if count >= 1e-12 "
+        "or (len(piece) <= 1)": "There is no empty piece.",
     },
     "prune": {
         "best: list = [None] * len(text) + [(0.0, 0, 0)] => best: list = [None] * len(text) + [(0.0, "
