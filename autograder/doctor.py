@@ -1,7 +1,6 @@
 """What this machine's walls keep in: each is tested by trying to break it, from inside a real one.
 
-`examine` tells, `ensure_safe` refuses to grade somebody else's work behind walls that are not there. Nothing
-is repaired here and no exercise is looked at.
+Nothing is repaired here and no exercise is looked at. What is refused without walls `safety` decides.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from autograder.sandbox.jail import inner, roots
 from autograder.sandbox.jail.detect import Trial, detect, try_level
 from autograder.sandbox.jail.level import A, B, C, Level
 
-__all__ = ["Examination", "Finding", "ensure_safe", "examine"]
+__all__ = ["Examination", "Finding", "examine"]
 
 SECONDS = 60.0
 # What to do about a level that cannot be had, by what its failure says.
@@ -129,14 +128,3 @@ def secret_files(course: Course) -> list[Path]:
     folders = (course.hidden, course.source, course.solutions, course.root / ".git")
     files = (next((path for path in folder.rglob("*") if path.is_file()), None) for folder in folders)
     return [path for path in files if path is not None]
-
-
-def ensure_safe(*, unsafe: bool) -> Level:
-    """The level to grade somebody else's work at; raises CouldNotRun below a safe one unless `unsafe`."""
-    level = detect()
-    if level.safe or unsafe:
-        return level
-    raise CouldNotRun(
-        f"no walls keep a submission in on this machine (level {level.name}). {level.better} "
-        "`autograder doctor` says more; --unsafe grades all the same, and the report says so"
-    )

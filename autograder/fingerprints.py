@@ -78,7 +78,7 @@ class _Runs:
             raise TimeLimit
         end = local({**variant.given, variant.exercise: variant.object}, let_through=(TimeLimit,))
         end.seed = self._seed % 2**63
-        with alarm(2 * left):
+        with alarm(2 * left, cpu=True):
             trace = self._suite.trace(planned, Submission(end), self._seed)[1]
         if trace.ending.kind == "unfinished" and time.process_time() > self._ends:
             raise TimeLimit

@@ -31,10 +31,16 @@ CATCHABLE: dict[str, type[Exception]] = {
 }
 
 
+CALLABLE = {"method", "function", "type", "builtin_function_or_method"}  # types of what is there to be called
+
+
 class GraderEndpoint(Endpoint):
     """The test's end: the learner's code may call the functions a test handed to it, and nothing else."""
 
     def __init__(self, link: Link, *, let_through: tuple[type[BaseException], ...] = ()) -> None:
+        self.callables: dict[
+            tuple[str, str], str
+        ] = {}  # (type of an object, attribute): type of the attribute
         super().__init__(
             link,
             {"call": _call_back},
@@ -71,20 +77,28 @@ class Remote(StandIn):
     """
 
     __slots__ = ()
+    _endpoint: GraderEndpoint
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # numpy leaves `array * remote` to __rmul__
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        return self._endpoint.request("get", self, name)
+        known = self._endpoint.callables
+        if kind := known.get((self._name, name)):
+            return Method(self, name, kind)
+        value = self._endpoint.request("get", self, name)
+        if isinstance(value, Remote) and value._name in CALLABLE:
+            known[self._name, name] = value._name
+        return value
 
     def __setattr__(self, name: str, value: object) -> None:
         self._endpoint.request("set", self, name, value)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
-        note_call(self._name, args, kwargs)
-        return self._endpoint.request("call", self, list(args), kwargs)
+        result = self._endpoint.request("call", self, list(args), kwargs)
+        _note(self, args, kwargs, result)
+        return result
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._endpoint.request("items", self))
@@ -107,6 +121,37 @@ class Remote(StandIn):
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
+
+
+class Method(Remote):
+    """What is known to be a method of its owner's type: to call it is one request, not two.
+
+    It is fetched when something else is done with it.
+    """
+
+    __slots__ = ("_attribute", "_fetched", "_owner")
+
+    def __init__(self, owner: Remote, attribute: str, kind: str) -> None:
+        for name, value in (("_endpoint", owner._endpoint), ("_name", kind), ("_owner", owner)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_attribute", attribute)
+        object.__setattr__(self, "_fetched", None)
+
+    def __del__(self) -> None:
+        """Nothing to let go: what was fetched sees to itself."""
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        result = self._endpoint.request("invoke", self._owner, self._attribute, list(args), kwargs)
+        _note(self, args, kwargs, result)
+        return result
+
+    @property
+    def _number(self) -> int | str:  # type: ignore[override]
+        if self._fetched is None:
+            object.__setattr__(self, "_fetched", self._endpoint.request("get", self._owner, self._attribute))
+        if not isinstance(self._fetched, StandIn):
+            raise LearnerError("TypeError", f"{self._attribute} is not always a method", "")
+        return self._fetched._number
 
 
 def _forward(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
@@ -132,7 +177,7 @@ class Submission:
 
     __slots__ = ("_endpoint",)
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: GraderEndpoint) -> None:
         self._endpoint = endpoint
 
     def __getattr__(self, name: str) -> Any:
@@ -154,11 +199,17 @@ def observe(
     if not isinstance(function, Remote):
         args, kwargs = copy.deepcopy((args, kwargs))
         return function(*args, **kwargs), list(args), kwargs
-    note_call(function._name, args, kwargs)
     result: tuple[Any, list[Any], dict[str, Any]] = function._endpoint.request(
         "observe", function, list(args), kwargs
     )
+    _note(function, args, kwargs, result[0])
     return result
+
+
+def _note(function: Remote, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+    """Keeps a call that gave a value to judge, not the making of an object or a method without result."""
+    if result is not None and not isinstance(result, StandIn):
+        note_call(function._name, args, kwargs)
 
 
 def measure(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[Any, float]:

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from autograder import cli
+from autograder import __version__, cli
 from autograder.errors import CouldNotRun, CourseError
 
 HEAVY = {"torch", "numpy", "nbformat", "jupytext", "nbgrader", "pytest", "rich", "matplotlib"}
@@ -62,7 +62,7 @@ def test_every_command_shows_an_example(path: tuple[str, ...]) -> None:
 def test_the_version_is_shown() -> None:
     result = CliRunner().invoke(cli.app, ["--version"])
     assert result.exit_code == 0
-    assert result.output.startswith("autograder 0.1.0, Python 3.")
+    assert result.output.startswith(f"autograder {__version__}, Python 3.")
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["build", "--nothing"], []])

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from autograder import doctor
+from autograder import doctor, safety
 from autograder.commands.doctor import doctor as command
 from autograder.errors import CouldNotRun
 from autograder.layout import Course
@@ -69,8 +69,8 @@ def test_a_level_that_cannot_be_had_comes_with_a_remedy(problem: str, remedy: st
 def test_without_walls_the_work_of_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(detect.VARIABLE, "none")
     with pytest.raises(CouldNotRun, match=r"level none.*autograder doctor.*--unsafe"):
-        doctor.ensure_safe(unsafe=False)
-    assert doctor.ensure_safe(unsafe=True) is NONE
+        safety.ensure_safe(unsafe=False)
+    assert safety.ensure_safe(unsafe=True) is NONE
 
 
 def test_command_prints_the_level_and_fails_without_walls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
     {"notebooks", "sandbox", "render", "trace"},
-    {"source", "submitted", "submission", "identify"},
+    {"source", "submitted", "submission", "identify", "safety"},
     {"testing", "repair", "session", "shipping"},
     {"suite", "build", "doctor"},
     {"fingerprints", "shrink"},

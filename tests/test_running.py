@@ -31,6 +31,7 @@ class Stand:
     lost = None
     seed = 0
     used = 0.0
+    overrun = False
 
     def submission(self, seconds: float) -> Any:
         return 10**12

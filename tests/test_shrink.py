@@ -34,6 +34,12 @@ class TestLargest:
     def test_nothing_random(self, submission):
         """The largest of three comes out."""
         close(submission.largest([3.0, 1.0, 2.0]), 3.0)
+
+    def test_object(self, submission):
+        """The largest so far is kept."""
+        kept = submission.largest(3.0)
+        kept.add(2.0)
+        close(kept.best, 3.0)
 '''
 
 
@@ -96,3 +102,14 @@ def test_arguments_have_the_names_of_the_parameters(tmp_path: Path) -> None:
     first = traced(tmp_path, "def largest(x): return x[-1]", "test_nothing_random")
     found = simplest(first, no_run, names=["x"], budget=0)
     assert found.message.endswith("on this input:\n  x: [3.0, 1.0, 2.0]")
+
+
+def test_neither_the_making_of_an_object_nor_a_method_without_result_is_an_input(tmp_path: Path) -> None:
+    code = """
+    class largest:
+        def __init__(self, start): self.best = start
+        def add(self, x): self.best = x
+    """
+    message = run(tmp_path, code, "test_object").message
+    assert "got:      2" in message
+    assert "input" not in message

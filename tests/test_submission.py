@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from autograder.errors import Crashed, LearnerError, TimeLimit
 from autograder.sandbox.jail.detect import detect
 from autograder.session import Box, Session
-from autograder.submission import Submission, local
+from autograder.submission import GraderEndpoint, Submission, local
 from autograder.testing import MismatchError, close, cpu_seconds, pure
 
 pytestmark = pytest.mark.filterwarnings("ignore:careful")  # what the learner's `noisy` says
@@ -309,3 +310,56 @@ def test_cpu_seconds_are_the_learners(submission: Submission) -> None:
     assert value == 1
     assert 0 <= seconds < 5
     close(F.relu(torch.ones(1)), torch.ones(1))
+
+
+def requests_of(endpoint: GraderEndpoint, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations asked for from now on."""
+    asked: list[str] = []
+    whole = endpoint.request
+
+    def request(operation: str, *arguments: object) -> Any:
+        asked.append(operation)
+        return whole(operation, *arguments)
+
+    monkeypatch.setattr(endpoint, "request", request)
+    return asked
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, n: int = 1) -> int:
+        self.count += n
+        return self.count
+
+    def apply(self, f: Callable[[int], int]) -> int:
+        return f(self.count)
+
+
+def test_a_known_method_is_called_in_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = local({"Counter": Counter})
+    submission = Submission(endpoint)
+    assert submission.Counter().add() == 1  # seen once: now it is known to be a method
+    one, two = submission.Counter(), submission.Counter()
+    asked = requests_of(endpoint, monkeypatch)
+    assert one.add(n=3) == 3
+    assert asked == ["invoke"]
+    assert two.add() == 1
+    assert one.count == 3, "data is never taken for a method"
+    assert two.apply(one.add) == 4, "a method can be handed over, too"
+    with pytest.raises(TypeError):
+        one.add("text")
+    with pytest.raises(LearnerError, match="plain value"):
+        bool(one.add)
+
+
+def test_what_is_a_method_of_one_object_and_data_of_another_is_said() -> None:
+    submission = Submission(local({"Counter": Counter}))
+    one, two = submission.Counter(), submission.Counter()
+    assert one.add() == 1
+    two.add = 5
+    with pytest.raises(TypeError):  # not callable, as in Python
+        two.add()
+    with pytest.raises(LearnerError, match="not always a method"):
+        one.apply(two.add)

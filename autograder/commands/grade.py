@@ -43,9 +43,9 @@ def grade(
 
     Example: autograder grade work/05_transformers/attention.ipynb --html reports
     """
-    from autograder.doctor import ensure_safe
     from autograder.identify import find_notebooks
     from autograder.layout import Course
+    from autograder.safety import ensure_safe
 
     try:
         files = find_notebooks(paths)

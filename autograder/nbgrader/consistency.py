@@ -11,10 +11,10 @@ from typing import Any
 from nbgrader.api import Gradebook, MissingEntry
 from sqlalchemy.exc import OperationalError
 
-from autograder.doctor import ensure_safe
 from autograder.errors import CouldNotRun, CourseError
 from autograder.layout import Course
 from autograder.notebooks import Released, load_released
+from autograder.safety import ensure_safe
 
 __all__ = ["problems"]
 

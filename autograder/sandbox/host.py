@@ -102,6 +102,7 @@ class Host:
             "get": self.get,
             "set": setattr,
             "call": self.call,
+            "invoke": self.invoke,
             "observe": self.observe,
             "operator": self.operator,
             "items": self.items,
@@ -133,6 +134,11 @@ class Host:
     def call(self, target: Callable[..., object], args: list[object], kwargs: dict[str, object]) -> object:
         with self._quiet():
             return target(*args, **kwargs)
+
+    def invoke(self, target: object, name: str, args: list[object], kwargs: dict[str, object]) -> object:
+        """A method's result."""
+        with self._quiet():
+            return getattr(target, name)(*args, **kwargs)
 
     def observe(
         self, target: Callable[..., object], args: list[object], kwargs: dict[str, object]

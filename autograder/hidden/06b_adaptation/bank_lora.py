@@ -110,6 +110,64 @@ class NotDividedByRank(nn.Module):
 
 @wrong(
     "LoRALinear",
+    "Your change is alpha *times* r times B A: a larger rank gives a much larger change. Look at rule R1: "
+    "scale = alpha / r, so that many directions are not stronger than few.",
+)
+class TimesRank(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = nn.Parameter(torch.randn_like(base.weight[:1].expand(r, -1)) * 0.1)
+        self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
+        self.scale, self.drop, self.merged = alpha * r, nn.Dropout(dropout), False
+
+    def forward(self, x):
+        if self.merged:
+            return self.base(x)
+        return self.base(x) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+    def merge(self):
+        if not self.merged:
+            self.base.weight.data += self.scale * (self.B.data @ self.A.data)
+        self.merged = True
+
+    def unmerge(self):
+        if self.merged:
+            self.base.weight.data -= self.scale * (self.B.data @ self.A.data)
+        self.merged = False
+
+
+@wrong(
+    "LoRALinear",
+    "Your change is B A as it is, not multiplied by anything: alpha has no effect. Look at rules R1 and R2: "
+    "scale = alpha / r, and the change is scale times B A.",
+)
+class NotScaledAtAll(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = nn.Parameter(torch.randn_like(base.weight[:1].expand(r, -1)) * 0.1)
+        self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
+        self.scale, self.drop, self.merged = 1.0, nn.Dropout(dropout), False
+
+    def forward(self, x):
+        if self.merged:
+            return self.base(x)
+        return self.base(x) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+    def merge(self):
+        if not self.merged:
+            self.base.weight.data += self.scale * (self.B.data @ self.A.data)
+        self.merged = True
+
+    def unmerge(self):
+        if self.merged:
+            self.base.weight.data -= self.scale * (self.B.data @ self.A.data)
+        self.merged = False
+
+
+@wrong(
+    "LoRALinear",
     "Calling merge() twice adds the change twice (and unmerge() on a layer that is not merged takes out"
     " what was never put in). Let the layer remember whether it is merged. Look at rule R7.",
 )
@@ -219,6 +277,35 @@ class DropoutOnTheBase(nn.Module):
     def unmerge(self):
         if self.merged:
             self.base.weight.data -= self.scale * (self.B.data @ self.A.data)
+        self.merged = False
+
+
+@wrong(
+    "LoRALinear",
+    "After merge() the weight of the base requires gradients: autograd has recorded the sum with B A. Merge "
+    "inside torch.no_grad(), or with .data. Look at rule R4: the base stays frozen.",
+)
+class MergedUnderAutograd(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A = nn.Parameter(torch.randn_like(base.weight[:1].expand(r, -1)) * 0.1)
+        self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
+        self.scale, self.drop, self.merged = alpha / r, nn.Dropout(dropout), False
+
+    def forward(self, x):
+        if self.merged:
+            return self.base(x)
+        return self.base(x) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+    def merge(self):
+        if not self.merged:
+            self.base.weight += self.scale * (self.B @ self.A)
+        self.merged = True
+
+    def unmerge(self):
+        if self.merged:
+            self.base.weight -= self.scale * (self.B @ self.A)
         self.merged = False
 
 
@@ -368,6 +455,28 @@ def shared_layer_wrapped_twice(model, patterns, r, alpha, layer):
 
 @wrong(
     "inject_lora",
+    "A layer that stands at two places was replaced at the first only (or was not found under its second "
+    "name): named_modules() lists each module once. Look at rules R1 and R3: every name counts, and all "
+    "matching places get the new layer.",
+)
+def first_place_only(model, patterns, r, alpha, layer):
+    places = [
+        (name, m)
+        for name, m in model.named_modules()
+        if isinstance(m, nn.Linear) and any(re.fullmatch(p, name) for p in patterns)
+    ]
+    if not places:
+        raise ValueError("no match")
+    model.requires_grad_(False)
+    for name, m in places:
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, layer(m, r, alpha))
+        m.requires_grad_(False)
+    return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@wrong(
+    "inject_lora",
     "The layers you do not replace go on training (their biases, the layer norms, the head). Look at "
     "rule R4: everything that was a parameter before is frozen.",
 )
@@ -386,6 +495,29 @@ def rest_not_frozen(model, patterns, r, alpha, layer):
             m.requires_grad_(False)
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, made[m])
+    return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@wrong(
+    "inject_lora",
+    "Nothing can be trained any more: you freeze the model after the new layers are in it, and them as well. "
+    "Look at rule R4: what `layer` adds stays trainable, so freeze first.",
+)
+def freezes_the_new_layers_too(model, patterns, r, alpha, layer):
+    places = [
+        (name, m)
+        for name, m in model.named_modules(remove_duplicate=False)
+        if isinstance(m, nn.Linear) and any(re.fullmatch(p, name) for p in patterns)
+    ]
+    if not places:
+        raise ValueError("no match")
+    made = {}
+    for name, m in places:
+        if m not in made:
+            made[m] = layer(m, r, alpha)
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, made[m])
+    model.requires_grad_(False)
     return model, sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -542,11 +674,37 @@ def live_parameters(model):
 
 @wrong(
     "save_adapter",
+    "You ask for the class, so the adapter is empty for any other kind of adapted layer (QLoRALinear, "
+    "say). Look at rule R1: ask for the two parameters A and B.",
+)
+def asks_for_the_class(model):
+    state = {}
+    for name, m in model.named_modules():
+        if type(m).__name__ == "LoRALinear":
+            state[f"{name}.A"], state[f"{name}.B"] = m.A.detach().clone(), m.B.detach().clone()
+    return state
+
+
+@wrong(
+    "save_adapter",
     "You look for the letters A and B anywhere in the name, so a linear layer called `A` or "
     "`Attention_B` is saved too. Look at rule R2: parameters called exactly A and B.",
 )
 def letters_anywhere(model):
     return {n: p.detach().clone() for n, p in model.named_parameters() if "A" in n or "B" in n}
+
+
+@wrong(
+    "save_adapter",
+    "A module that has an A *or* a B is saved as well. Look at rule R1: an adapted layer has both.",
+)
+def either_letter(model):
+    state = {}
+    for name, m in model.named_modules():
+        for letter, p in m.named_parameters(recurse=False):
+            if letter in ("A", "B"):
+                state[f"{name}.{letter}"] = p.detach().clone()
+    return state
 
 
 @wrong(
@@ -811,6 +969,21 @@ def rounds_down(w, block=64):
     return (code[0::2] * 16 + code[1::2]).to(torch.uint8), absmax.float()
 
 
+@wrong(
+    "nf4_quantize",
+    "Your bytes join the first half of the weights with the second half. Look at rule R4: the two codes of a "
+    "byte are *neighbours*, weights 2i and 2i + 1.",
+)
+def halves_joined(w, block=64):
+    if w.numel() % block:
+        raise ValueError("block")
+    rows = w.reshape(-1, block)
+    absmax = rows.abs().amax(1)
+    code = ((rows / absmax.where(absmax > 0, 1)[:, None])[..., None] - NF4).abs().argmin(-1).flatten()
+    half = len(code) // 2
+    return (code[:half] * 16 + code[half:]).to(torch.uint8), absmax.float()
+
+
 @right("nf4_quantize", uses="F1")
 def one_weight_at_a_time(w, block=64):
     """Plain Python: for each weight the first of the nearest levels."""
@@ -893,6 +1066,25 @@ def codes_as_integers(codes, absmax, block=64):
 def first_scale_for_all(codes, absmax, block=64):
     level = NF4[torch.stack([codes >> 4, codes & 15], 1).flatten().long()]
     return level * (absmax.max() if len(absmax) else 1.0)
+
+
+@wrong(
+    "nf4_dequantize",
+    "A uint8 tensor in square brackets is read as a mask (0 = no, else = yes), not as numbers. Convert the "
+    "codes to int64 (.long()) before you look up the levels. Look at rule R2.",
+)
+def codes_as_a_mask(codes, absmax, block=64):
+    return torch.stack([NF4[codes >> 4], NF4[codes & 15]], 1).flatten() * absmax.repeat_interleave(block)
+
+
+@wrong(
+    "nf4_dequantize",
+    "Your result has two columns, one row per byte: the numbers are right, their shape is not. Look at rule "
+    "R2: (n,), so flatten.",
+)
+def two_columns(codes, absmax, block=64):
+    level = NF4[torch.stack([codes >> 4, codes & 15], 1).long()]
+    return level * absmax.repeat_interleave(block).view(-1, 2)
 
 
 @right("nf4_dequantize", uses="F1")
@@ -1002,6 +1194,19 @@ def halves_up(absmax, block=256):
     parts = (absmax - mean).split(block)
     scales = torch.stack([p.abs().max() / 127 for p in parts])
     codes = torch.cat([(p / (s if s > 0 else 1) + 0.5).floor() for p, s in zip(parts, scales)])
+    return codes.to(torch.int8), scales, mean
+
+
+@wrong(
+    "double_quant",
+    "Your scale is the largest c, not the largest |c|: after the mean is taken off, half of the values are "
+    "negative. Look at rule R2.",
+)
+def largest_without_its_sign(absmax, block=256):
+    mean = absmax.mean().item()
+    parts = (absmax - mean).split(block)
+    scales = torch.stack([p.max() / 127 for p in parts])
+    codes = torch.cat([(p / (s if s != 0 else 1)).round() for p, s in zip(parts, scales)])
     return codes.to(torch.int8), scales, mean
 
 
@@ -1173,6 +1378,29 @@ class BiasLost(nn.Module):
         return F.linear(x, W) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
 
 
+@wrong(
+    "QLoRALinear",
+    "The weight is used in the dtype in which `dequantize` gives it. If that is float64 and x is float32, "
+    "PyTorch refuses to multiply them. Look at rule R3: bring it into the dtype of x.",
+)
+class DtypeOfTheFormat(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0, block=64, *, quantize, dequantize):
+        super().__init__()
+        if base.weight.numel() % block:
+            raise ValueError("block")
+        codes, absmax = quantize(base.weight.detach().flatten(), block)
+        self.register_buffer("codes", codes)
+        self.register_buffer("absmax", absmax)
+        self.register_buffer("bias", None if base.bias is None else base.bias.detach().clone())
+        self.A = nn.Parameter(torch.randn(r, base.in_features) * 0.1)
+        self.B = nn.Parameter(torch.zeros(base.out_features, r))
+        self.scale, self.drop, self.block, self.dequantize = alpha / r, nn.Dropout(dropout), block, dequantize
+
+    def forward(self, x):
+        W = self.dequantize(self.codes, self.absmax, self.block).view(len(self.B), -1)
+        return F.linear(x, W, self.bias) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+
 @right("QLoRALinear", uses="F1 F2")
 class OneProduct(nn.Module):
     """Adds the change to the dequantised weight where there is no dropout; the bias is a frozen parameter
@@ -1200,7 +1428,7 @@ class OneProduct(nn.Module):
         return F.linear(x, W + self.scale * self.B @ self.A, self.bias)
 
 
-@right("QLoRALinear", uses="F1 F2")
+@right("QLoRALinear", uses="F1 F2 F3")
 class TwoDequantisations(nn.Module):
     """Its own autograd function dequantises once more in the backward pass, so nothing large is kept for
     it."""
@@ -1223,12 +1451,12 @@ class TwoDequantisations(nn.Module):
             @staticmethod
             def forward(ctx, x, codes, absmax):
                 ctx.save_for_backward(codes, absmax)
-                return x @ dequantize(codes, absmax, block).view(out, -1).T
+                return x @ dequantize(codes, absmax, block).view(out, -1).T.to(x.dtype)
 
             @staticmethod
             def backward(ctx, dy):
                 codes, absmax = ctx.saved_tensors
-                return dy @ dequantize(codes, absmax, block).view(out, -1), None, None
+                return dy @ dequantize(codes, absmax, block).view(out, -1).to(dy.dtype), None, None
 
         self.frozen = Frozen
 
@@ -1311,6 +1539,20 @@ def base_in_float32(n_params, n_lora, method):
         return 16 * n_params
     if method == "lora":
         return 4 * n_params + 16 * n_lora
+    if method == "qlora":
+        return (n_params + 1) // 2 + 4 * ((n_params + 63) // 64) + 16 * n_lora
+    raise ValueError(method)
+
+
+@wrong(
+    "peft_memory",
+    "You count an adapter in full fine-tuning. There is none: the model itself is trained. Look at rule R1.",
+)
+def adapter_in_full(n_params, n_lora, method):
+    if method == "full":
+        return 16 * n_params + 16 * n_lora
+    if method == "lora":
+        return 2 * n_params + 16 * n_lora
     if method == "qlora":
         return (n_params + 1) // 2 + 4 * ((n_params + 63) // 64) + 16 * n_lora
     raise ValueError(method)
@@ -1454,6 +1696,24 @@ class FilledByHand(nn.Module):
         return [long_k, long_v, mask]
 
 
+@right("PrefixTuning", uses="F1 F3")
+class WithABuffer(nn.Module):
+    """The columns for the mask lie ready in a buffer; constant keys; repeat instead of expand."""
+
+    def __init__(self, n_layers, n_heads, d_head, p):
+        super().__init__()
+        self.k = nn.Parameter(torch.full((n_layers, n_heads, p, d_head), 0.1))
+        self.v = nn.Parameter(torch.full((n_layers, n_heads, p, d_head), -0.1))
+        self.register_buffer("free", torch.ones(p, dtype=torch.bool))
+
+    def extend(self, layer, k, v, mask=None):
+        k = torch.cat([self.k[layer][None].repeat(len(k), 1, 1, 1), k], dim=-2)
+        v = torch.cat([self.v[layer][None].repeat(len(v), 1, 1, 1), v], dim=-2)
+        if mask is not None:
+            mask = torch.cat([self.free.expand(*mask.shape[:-1], -1), mask], dim=-1)
+        return k, v, mask
+
+
 # --- IA3 --------------------------------------------------------------------------------
 
 
@@ -1537,6 +1797,21 @@ class DiagonalMatrices(nn.Module):
 
     def forward(self, k, v, h):
         return [k @ torch.diag(self.l_k), torch.einsum("...d,d->...d", v, self.l_v), self.l_ff.mul(h)]
+
+
+@right("IA3", uses="F2")
+class RemembersItsSizes(nn.Module):
+    """A buffer and a list of names beside the three vectors."""
+
+    def __init__(self, d_k, d_v, d_ff):
+        super().__init__()
+        self.names = ["l_k", "l_v", "l_ff"]
+        self.register_buffer("sizes", torch.tensor([d_k, d_v, d_ff]))
+        for name, d in zip(self.names, (d_k, d_v, d_ff)):
+            setattr(self, name, nn.Parameter(torch.ones(d)))
+
+    def forward(self, *inputs):
+        return tuple(getattr(self, name) * x for name, x in zip(self.names, inputs))
 
 
 # --- Adapter ----------------------------------------------------------------------------
@@ -1635,6 +1910,22 @@ class ActivationAtTheEnd(nn.Module):
         return x + F.relu(self.up(self.down(x)))
 
 
+@wrong(
+    "Adapter",
+    "You have started `down` at zero, not `up`: your fresh adapter adds the random bias of `up` to "
+    "everything. Look at rule R3: `up` is zero, weight and bias, and `down` random.",
+)
+class DownInsteadOfUp(nn.Module):
+    def __init__(self, d, bottleneck):
+        super().__init__()
+        self.down, self.up = nn.Linear(d, bottleneck), nn.Linear(bottleneck, d)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, x):
+        return x + self.up(F.relu(self.down(x)))
+
+
 @right("Adapter", uses="F1 F2")
 class Tanh(nn.Module):
     """tanh, an odd function, and a small normal `down`; matrices by hand."""
@@ -1679,3 +1970,116 @@ class Sigmoid(nn.Module):
 
     def forward(self, x):
         return x + self.up(self.down(x).sigmoid())
+
+
+@right("Adapter", uses="F1 F3")
+class HeldTwice(nn.Module):
+    """The two layers stand in a Sequential as well, before they get their names; a leaky ReLU."""
+
+    def __init__(self, d, bottleneck):
+        super().__init__()
+        self.change = nn.Sequential(nn.Linear(d, bottleneck), nn.LeakyReLU(0.5), nn.Linear(bottleneck, d))
+        self.down, self.up = self.change[0], self.change[2]
+        for parameter in self.up.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x):
+        return self.change(x) + x
+
+
+# Mutants of the solution that no test can tell from it, and why.
+EQUIVALENT = {
+    "LoRALinear": {
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A)": "F1: the distribution of A is free.",
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features)": ("F1: the distribution of A is free."),
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features**0.5)": "F1: the distribution of A is free.",
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features**-1.0)": "F1: the distribution of A is free.",
+    },
+    "save_adapter": {
+        "own = dict(module.named_parameters(recurse=False)) => "
+        "own = dict(module.named_parameters(recurse=True))": (
+            "The names of deeper parameters have a dot in them: none of them is A or B."
+        ),
+        'state |= {f"{path}.{letter}": own[letter].detach().clone() for letter in "AB"} => '
+        'state |= {f"{path}.{letter}": own[letter].detach() for letter in "AB"}': (
+            "Tests see values only; the contract says that this is not tested."
+        ),
+    },
+    "load_adapter": {
+        "mine = dict(module.named_parameters(recurse=False)) => "
+        "mine = dict(module.named_parameters(recurse=True))": (
+            "The names of deeper parameters have a dot in them: none of them is A or B."
+        ),
+    },
+    "nf4_quantize": {
+        "scaled = blocks / absmax.where(absmax > 0, 1.0)[:, None] => "
+        "scaled = blocks / absmax.where(absmax > 0, 2.0)[:, None]": (
+            "Only blocks of zeros are divided by this number: 0 / 2 is 0 / 1."
+        ),
+        "return code[0::2] << 4 | code[1::2], absmax.float() => "
+        "return ((code[0::2] << 4 | code[1::2]).detach(), absmax.float())": "Integers have no gradient.",
+        "return code[0::2] << 4 | code[1::2], absmax.float() => "
+        "return (code[0::2] << 4 | code[1::2], absmax.float().detach())": (
+            "The contract promises no gradient: what is quantised is frozen."
+        ),
+    },
+    "nf4_dequantize": {
+        "return NF4[pairs.flatten().long()] * absmax.repeat_interleave(block) => "
+        "return (NF4[pairs.flatten().long()] * absmax.repeat_interleave(block)).detach()": (
+            "The contract promises no gradient: codes are integers, absmax is frozen."
+        ),
+    },
+    "double_quant": {
+        "codes = [(part / scale.clamp_min(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)] => "
+        "codes = [(part / scale).round() for part, scale in zip(parts, scales, strict=True)]": (
+            "F2: the NaN of 0 / 0 becomes some int8, and times the scale 0 that is 0."
+        ),
+        "codes = [(part / scale.clamp_min(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)] => "
+        "codes = [(part / scale.clamp_min_(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)]": (
+            "F2: the scale of a constant block becomes 1e-30, and its codes are 0."
+        ),
+        "codes = [(part / scale.clamp_min(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)] => "
+        "codes = [(part / scale.clamp_min(2e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)]": (
+            "Only a constant block is divided by this number, and there everything is 0."
+        ),
+        "codes = [(part / scale.clamp_min(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=True)] => "
+        "codes = [(part / scale.clamp_min(1e-30)).round() "
+        "for part, scale in zip(parts, scales, strict=False)]": ("There are as many parts as scales."),
+        "return torch.cat(codes).to(torch.int8), scales, mean => "
+        "return (torch.cat(codes).to(torch.int8).detach(), scales, mean)": "Integers have no gradient.",
+        "return torch.cat(codes).to(torch.int8), scales, mean => "
+        "return (torch.cat(codes).to(torch.int8), scales.detach(), mean)": "No gradient is promised.",
+    },
+    "QLoRALinear": {
+        'self.register_buffer("bias", None if base.bias is None else base.bias.detach().clone()) => '
+        'self.register_buffer("bias", None if base.bias is None else base.bias.detach())': (
+            "F1: the bias may be the base's own; only of the weight R2 promises that it is not needed."
+        ),
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A)": "F3: the distribution of A is free.",
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features)": ("F3: the distribution of A is free."),
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features**0.5)": "F3: the distribution of A is free.",
+        "nn.init.normal_(self.A, std=base.in_features**-0.5) => "
+        "nn.init.normal_(self.A, std=base.in_features**-1.0)": "F3: the distribution of A is free.",
+    },
+    "PrefixTuning": {
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head) * 0.1) => "
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head) / 0.1)": "F1: the start is free.",
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head) * 0.1) => "
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head))": "F1: the start is free.",
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head) * 0.1) => "
+        "self.v = nn.Parameter(torch.randn(n_layers, n_heads, p, d_head) * 0.2)": "F1: the start is free.",
+    },
+}

@@ -40,17 +40,29 @@ def linear(submission, weight, bias=None):
     return layer
 
 
-def set_change(layer, A, B):
-    """Puts numbers into A and B."""
-    layer.load_state_dict({"A": A, "B": B}, strict=False)
-
-
 def lora(submission, W, b, A, B, alpha, **more):
     """(base, LoRALinear) with these numbers."""
     base = linear(submission, W, b)
     layer = submission.LoRALinear(base, A.shape[0], alpha, **more)
-    set_change(layer, A, B)
+    fill(layer, A=A, B=B)
     return base, layer
+
+
+def fill(module, **numbers):
+    """Puts numbers into the parameters of these names (dots written as `__`)."""
+    state = {name.replace("__", "."): value for name, value in numbers.items()}
+    there = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    assert state.keys() <= there.keys(), (
+        f"expected parameters called {sorted(state)}, the module has {sorted(there)}"
+    )
+    for name, value in state.items():
+        assert there[name] == value.shape, f"expected {name} of shape {tuple(value.shape)}, got {there[name]}"
+    module.load_state_dict(state, strict=False)
+
+
+def numbers(module):
+    """The parameters by name, as plain tensors; buffers are left out."""
+    return {name: p.detach() for name, p in module.named_parameters()}
 
 
 def stand_in(submission, A, B, base=None):
@@ -195,6 +207,9 @@ class TestLoRALinear:
         layer.eval()
         before = layer(x)
         layer.merge()
+        seen, up = x.clone().requires_grad_(), rng.normal(3, 4)
+        (layer(seen) * up).sum().backward()
+        close(seen.grad, up @ (W + B @ A), atol=1e-4, what="the gradient of x through the merged layer")
         after = layer(x)
         close(
             after, base(x), rtol=1e-6, atol=1e-6, what="the output of the merged layer, and that of its base"
@@ -290,6 +305,23 @@ class TestInjectLora:
             model.get_submodule("second").mark, 5, what="a mark put on the layer at `first`, read at `second`"
         )
 
+    @rule("R1", "R3")
+    def test_every_name_of_a_layer_counts(self, submission):
+        """A layer at two places is found by its second name as well, also where the module around it is
+        shared."""
+        nn, make = submission.nn, Maker(submission)
+        shared = nn.Linear(3, 2)
+        model = sequence(submission, first=shared, second=shared)
+        _, n = submission.inject_lora(model, ["second"], 2, 2, make)
+        close(n, 10, what="n_trainable")
+        names = sorted(name for name, _ in model.get_submodule("second").named_parameters())
+        assert names == ["A", "B", "base.bias", "base.weight"], f"at `second` stands a layer with {names}"
+        inner = sequence(submission, up=nn.Linear(2, 2))
+        model = sequence(submission, left=inner, right=inner)
+        _, n = submission.inject_lora(model, [r"right\.up"], 1, 1, make)
+        close(n, 4, what="n_trainable for a layer in a shared module")
+        assert len(make.calls) == 2, f"expected 2 new layers in the two models, got {len(make.calls)}"
+
     @rule("R1")
     def test_two_patterns_for_one_name(self, submission):
         """A name that two patterns match is replaced once."""
@@ -347,12 +379,15 @@ class TestSaveAdapter:
 
     @rule("R2")
     def test_nothing_else_is_saved(self, submission, rng):
-        """Base weights, other trainable parameters and modules called A or B stay out."""
+        """Base weights, other trainable parameters, modules called A or B, and layers with only one of the
+        two stay out."""
         nn, A, B = submission.nn, rng.normal(2, 3), rng.normal(3, 2)
         layer = stand_in(submission, A, B, nn.Linear(3, 3).requires_grad_(False))
         model = sequence(
             submission, lora=layer, A=nn.Linear(3, 3), B=nn.LayerNorm(3), Attention_B=nn.Linear(3, 2)
         )
+        for letter in "AB":
+            model.add_module(f"only_{letter}", nn.ParameterDict({letter: torch.ones(2)}))
         close(submission.save_adapter(model), {"lora.A": A, "lora.B": B}, what="the adapter")
         got = submission.save_adapter(sequence(submission, A=nn.Linear(3, 3)))
         assert got == {}, f"a model without adapted layers has an empty adapter, got the keys {list(got)}"
@@ -656,7 +691,7 @@ class TestQLoRALinear:
         W, x, seen = rng.normal(6, 4), rng.normal(3, 4), []
 
         def quantize(w, block):
-            seen.append((w.detach().clone(), block))
+            seen.append((w.detach().clone(), block, w.requires_grad))
             return halves(w.detach(), block)
 
         layer = qlora(submission, linear(submission, W), quantize=quantize, block=8)
@@ -666,6 +701,7 @@ class TestQLoRALinear:
         assert len(seen) == 1, f"expected 1 call of quantize, got {len(seen)}"
         close(seen[0][0], W.flatten(), what="the weights that quantize got")
         close(seen[0][1], 8, what="the block that quantize got")
+        assert not seen[0][2], "the weights that quantize got require gradients"
 
     @rule("R1", "R3")
     def test_dequantize_gets_codes_absmax_block(self, submission, rng):
@@ -695,14 +731,24 @@ class TestQLoRALinear:
         trainable."""
         W, b, A, B = rng.normal(6, 4), rng.normal(6), rng.normal(2, 4), rng.normal(6, 2)
         x, up = rng.normal(3, 5, 4).requires_grad_(), rng.normal(3, 5, 6)
-        layer = qlora(submission, linear(submission, W, b), alpha=1)
-        set_change(layer, A, B)
+        base = linear(submission, W, b)
+        layer = qlora(submission, base, alpha=1)
+        fill(layer, A=A, B=B)
         (layer(x) * up).sum().backward()
         rows, grads = x.detach().flatten(0, 1), up.flatten(0, 1)
         close(x.grad, up @ ((W * 4).round() / 4 + 0.5 * B @ A), atol=1e-4, what="the gradient of x")
         close(layer.A.grad, 0.5 * B.T @ grads.T @ rows, atol=1e-4, what="the gradient of A")
         close(layer.B.grad, 0.5 * grads.T @ rows @ A.T, atol=1e-4, what="the gradient of B")
         assert trainable(layer) == ["A", "B"], f"expected to train A and B only, got {trainable(layer)}"
+        assert base.weight.grad is None, "the weight of the base got a gradient"
+        assert base.bias.grad is None, "the bias of the base got a gradient"
+
+    @rule("R3")
+    def test_dtype_follows_x(self, submission, rng):
+        """A number format that gives float64 back does not disturb a layer that works in float32."""
+        W, x = rng.normal(6, 4), rng.normal(3, 4)
+        layer = qlora(submission, linear(submission, W), dequantize=lambda *args: unhalve(*args).double())
+        close(layer(x), x @ ((W * 4).round() / 4).T, what="the output")
 
     @rule("R2")
     def test_base_is_not_needed_any_more(self, submission, rng):
@@ -760,7 +806,7 @@ class TestQLoRALinear:
         mode."""
         x, eye = rng.uniform(20, 16, low=1.0, high=2.0), torch.eye(16)
         layer = qlora(submission, linear(submission, 10 * eye), r=16, alpha=16, dropout=0.5)
-        set_change(layer, eye, eye)
+        fill(layer, A=eye, B=eye)
         ratio = (layer(x) - 10 * x) / x
         close(ratio, torch.where(ratio > 1, 2.0, 0.0), atol=1e-3, what="change / x with dropout 0.5")
         share = (ratio < 1).float().mean().item()
@@ -806,7 +852,7 @@ class TestPrefixTuning:
         prefix = submission.PrefixTuning(L, H, d, p)
         if dtype == torch.float64:
             prefix.double()
-        prefix.load_state_dict({"k": K, "v": V})
+        fill(prefix, k=K, v=V)
         return prefix, K, V
 
     @rule("R2", "R3", "R4")
@@ -838,7 +884,7 @@ class TestPrefixTuning:
         """Exactly two parameters, k and v, of the promised shape, not all zero; they are what stands in
         front."""
         prefix = submission.PrefixTuning(3, 2, 4, 6)
-        state = dict(prefix.state_dict())
+        state = numbers(prefix)
         shapes = {name: tuple(t.shape) for name, t in state.items()}
         assert shapes == {"k": (3, 2, 6, 4), "v": (3, 2, 6, 4)}, f"parameters and their shapes: {shapes}"
         assert trainable(prefix) == ["k", "v"], f"expected to train k and v, got {trainable(prefix)}"
@@ -879,7 +925,7 @@ class TestIA3:
         float64."""
         knobs = submission.IA3(4, 4, 4).double()
         state = {name: rng.normal(4, dtype=torch.float64) for name in ("l_k", "l_v", "l_ff")}
-        knobs.load_state_dict(state)
+        fill(knobs, **state)
         k, v, h = (rng.normal(*s, 4, dtype=torch.float64) for s in ((2, 3), (4, 4), ()))
         got = pure(knobs, k, v, h)
         want = tuple(x * f for x, f in zip((k, v, h), state.values(), strict=True))
@@ -890,7 +936,7 @@ class TestIA3:
         """Gradients reach the three vectors and the arguments."""
         knobs = submission.IA3(3, 4, 5)
         state = {"l_k": rng.normal(3), "l_v": rng.normal(4), "l_ff": rng.normal(5)}
-        knobs.load_state_dict(state)
+        fill(knobs, **state)
         inputs = [rng.normal(2, n).requires_grad_() for n in (3, 4, 5)]
         sum((out * (i + 1)).sum() for i, out in enumerate(knobs(*inputs))).backward()
         for i, (name, x) in enumerate(zip(("l_k", "l_v", "l_ff"), inputs, strict=True)):
@@ -905,11 +951,11 @@ class TestIA3:
             f"expected to train the three vectors, got {trainable(knobs)}"
         )
         close(
-            dict(knobs.state_dict()),
+            numbers(knobs),
             {"l_k": torch.ones(2), "l_v": torch.ones(3), "l_ff": torch.ones(7)},
-            what="the state",
+            what="the parameters",
         )
-        knobs.load_state_dict({"l_k": torch.tensor([1.0, -1]), "l_v": torch.zeros(3), "l_ff": torch.ones(7)})
+        fill(knobs, l_k=torch.tensor([1.0, -1]), l_v=torch.zeros(3), l_ff=torch.ones(7))
         v = rng.normal(3)
         got = tuple(knobs(torch.ones(2), v, torch.ones(7)))
         close(got, (torch.tensor([1.0, -1]), 0 * v, torch.ones(7)), what="the result")
@@ -923,7 +969,7 @@ class TestAdapter:
         D, U, bias = (rng.normal(*s, dtype=torch.float64) for s in ((b, d), (d, b), (d,)))
         adapter = submission.Adapter(d, b).double()
         zeros = torch.zeros(b, dtype=torch.float64)
-        adapter.load_state_dict({"down.weight": D, "down.bias": zeros, "up.weight": U, "up.bias": bias})
+        fill(adapter, down__weight=D, down__bias=zeros, up__weight=U, up__bias=bias)
         return adapter, D, U, bias
 
     @rule("R2")
@@ -995,14 +1041,17 @@ class TestAdapter:
         """Exactly down and up, both with bias: 2 d b + d + b numbers; nothing is random, and x is not
         changed."""
         adapter, x = submission.Adapter(5, 2), rng.normal(2, 3, 5)
-        shapes = {name: tuple(t.shape) for name, t in adapter.state_dict().items()}
         want = {"down.weight": (2, 5), "down.bias": (2,), "up.weight": (5, 2), "up.bias": (5,)}
-        assert shapes == want, f"expected the state {want}, got {shapes}"
+        shapes = {name: tuple(t.shape) for name, t in adapter.state_dict().items() if name in want}
+        assert shapes == want, f"expected the parameters {want}, got {shapes}"
+        assert len(numbers(adapter)) == 4, (
+            f"expected these four and no others, got {sorted(numbers(adapter))}"
+        )
         assert len(trainable(adapter)) == 4, f"expected to train all four, got {trainable(adapter)}"
         U, bias = rng.normal(5, 2), rng.normal(5)
-        adapter.load_state_dict({"up.weight": 0 * U, "up.bias": bias}, strict=False)
+        fill(adapter, up__weight=0 * U, up__bias=bias)
         close(adapter(x), x + bias, what="the output with a bias in up")
-        adapter.load_state_dict({"up.weight": U}, strict=False)
+        fill(adapter, up__weight=U)
         first = pure(adapter, x)
         close(adapter(x), first, what="the output of a second call")
         assert (first - x - bias).abs().max() > 1e-3, "with numbers in up.weight the output must differ"
