@@ -1418,6 +1418,10 @@ EQUIVALENT = {
         "if word not in self.known: => if True:": ("What is remembered only saves work (F3)."),
     },
     "viterbi_unigram": {
+        "for stop in range(start + 1, min(start + longest, len(text)) + 1): => for stop in "
+        "range(1, min(start + longest, len(text)) + 1):": (
+            "Before `start + 1` the pieces are empty, which is no key and no character: only more work."
+        ),
         "longest = max(map(len, logp), default=1) => longest = max(map(len, logp), default=2)": (
             "An empty table has no piece of two characters either."
         ),
