@@ -1,0 +1,1014 @@
+# %% [markdown]
+# # CLIP: pictures and words in one space
+#
+# **Goal of the section.** Text, pictures, sound and time, read by one kind of network. This notebook joins the first
+# two: it turns a picture into a sequence a transformer can read, and then teaches a picture reader and a text reader
+# to agree.
+#
+# **You build** the cut of a picture into patches and back, a vision transformer, the loss that made CLIP, a
+# classifier that needs no training for its classes, and a search that finds pictures for words. At the end your own
+# CLIP has learned from a thousand emoji and their names, in seconds, and you can type words at it.
+#
+# **Topics.** Vision transformers; contrastive learning of pictures and text (CLIP); embeddings of two kinds in one
+# space; zero-shot classification; retrieval.
+#
+# **Mathematics used.** Axes and their order; the cosine of two vectors; softmax and cross-entropy; for resizing,
+# interpolation between grid points.
+#
+# **Time.** About 100 minutes, the bonus not counted. You need to be at home with `torch` tensors and `nn.Module`, and
+# to have met attention with several heads. No exercise uses your answer to another one: if you get stuck, go on and
+# come back.
+
+# %%
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autograder import check
+
+torch.set_num_threads(1)  # with tensors this small one thread is fastest
+
+# %% [markdown]
+# STORY
+
+# %% [markdown]
+# ## Exercise 1: `patchify`
+#
+# **★ · about 12 minutes · needs: `reshape`, `permute` · roadmap: vision transformers**
+#
+# A transformer reads a sequence of vectors. A picture is a grid of pixels, each with $C$ colours. The vision
+# transformer closes this gap in the plainest way there is: **cut the picture into square patches and read them like
+# words**, row by row, as you read a page.
+#
+# ```
+#   picture (C, H, W), here 4 x 6, p = 2          the sequence (N, p*p*C), N = H/p * W/p = 6
+#
+#        +----+----+----+                          patch 0   [ row 0: pixel, pixel | row 1: pixel, pixel ]
+#        | 0  | 1  | 2  |                          patch 1   [ ...                                       ]
+#        +----+----+----+              ->          ...
+#        | 3  | 4  | 5  |                          patch 5   [ ...                                       ]
+#        +----+----+----+                                      each pixel: its C colours side by side
+# ```
+#
+# **Why it matters.** It decides what a token *is*. No attention layer ever sees two pixels of a patch apart; all it
+# gets is this one vector. In this course the same cut comes back for pictures in a chat model, for spectrograms of
+# sound and, with a time axis, for video.
+
+# %% [markdown]
+# ### Contract
+#
+# `patchify(x, p)` gives the patches of a batch of pictures.
+#
+# - **R1** $x$ of shape $(B, C, H, W)$ becomes $(B, N, p \cdot p \cdot C)$ with $N = \frac{H}{p} \cdot \frac{W}{p}$. The
+#   patches come row by row: the first row of patches from left to right, then the second. $H$ and $W$ may differ.
+# - **R2** Inside a patch the order is **row, column, channel**: number `(r*p + c)*C + ch` of a patch is channel `ch` of
+#   its pixel in row `r` and column `c`.
+# - **R3** If $p$ does not divide $H$ or does not divide $W$, raise `ValueError`.
+# - **R4** The result has the dtype of `x` (float32 and float64) and is differentiable with respect to `x`. `x` may be
+#   a view with any strides; it is not changed.
+#
+# *Up to you:*
+#
+# - **F1** A view or a copy.
+# - **F2** Any way to cut: axes moved by hand, loops, `unfold`.
+#
+# *Not specified, not tested:* $p$ below 1, an empty batch.
+#
+# ### Worked example
+#
+# ```python
+# x = torch.arange(8.).view(1, 1, 2, 4)      # one channel:   0. 1. 2. 3.
+#                                            #                4. 5. 6. 7.
+# patchify(x, 2)                             # tensor([[[0., 1., 4., 5.],      the left half, row after row
+#                                            #          [2., 3., 6., 7.]]])    the right half
+#
+# two = torch.cat([x, x + 10], dim=1)        # two channels: every pixel now has two numbers
+# patchify(two, 2)[0, 0]                     # tensor([ 0., 10.,  1., 11.,  4., 14.,  5., 15.])
+# ```
+
+
+# %%
+def patchify(x: Tensor, p: int) -> Tensor:
+    """Cuts pictures into square patches and lays each out as one vector.
+
+    Args:
+        x: (B, C, H, W) float. Pictures.
+        p: side of a patch, in pixels.
+
+    Returns:
+        (B, H/p * W/p, p*p*C), dtype of x. Patches row by row; inside a patch row, column, channel.
+
+    Raises:
+        ValueError: p does not divide H, or does not divide W.
+
+    Source: Dosovitskiy et al. 2021, section 3.1.
+    """
+    ### BEGIN SOLUTION
+    B, C, H, W = x.shape
+    if H % p or W % p:
+        raise ValueError(f"patches of {p} x {p} do not fill a picture of {H} x {W}")
+    x = x.reshape(B, C, H // p, p, W // p, p)  # a grid of patches; in each, p rows and p columns
+    return x.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+    ### END SOLUTION
+
+
+# %% points=2 topics=S8.1
+check("patchify")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# The row $y$ of a pixel tells you two things: in which row of *patches* it lies, and in which row *of its patch*. Which
+# two numbers are these, for $y = 5$ and $p = 2$? Can one `reshape` make two axes out of the axis of $H$ that count
+# exactly these?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# $y = i\,p + r$, so the axis of length $H$ is really $(H/p, p)$: the slow one counts patches, the fast one rows inside.
+# The same for $W$. That gives six axes, and none of them is wrong, they only stand in the wrong order. A `permute`
+# puts them into the order in which the contract reads them out; only then may neighbours be joined.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# refuse what p does not divide
+# split H into (patch row, row inside) and W into (patch column, column inside)       six axes
+# order them: batch, patch row, patch column, row inside, column inside, channel
+# join the two patch axes; join the last three
+# ```
+# </details>
+
+# %% [markdown]
+# ## Exercise 2: `unpatchify`
+#
+# **★ · about 6 minutes · needs: the picture of exercise 1 · roadmap: vision transformers**
+#
+# The way back: from the sequence of patches to the picture. A model that *makes* pictures ends with this step, a masked
+# autoencoder that guesses hidden patches does, and every picture of patches in this notebook is drawn with it.
+#
+# ### Contract
+#
+# `unpatchify(y, p, H, W)` gives the pictures whose patches are `y`.
+#
+# - **R1** $y$ of shape $(B, N, p \cdot p \cdot C)$ becomes $(B, C, H, W)$. Patch $n$ fills rows $i p, \dots, (i+1)p - 1$
+#   and columns $j p, \dots, (j+1)p - 1$, where $i$ and $j$ are the quotient and the rest of $n$ divided by $W/p$: the
+#   patches fill the picture row by row.
+# - **R2** Number `(r*p + c)*C + ch` of a patch is channel `ch` of its pixel in row `r` and column `c`. How many channels
+#   there are follows from the shape of `y`.
+# - **R3** If $p$ does not divide $H$ or does not divide $W$, raise `ValueError`.
+# - **R4** The result has the dtype of `y` (float32 and float64) and is differentiable with respect to `y`. `y` may be
+#   a view with any strides; it is not changed.
+#
+# *Up to you:*
+#
+# - **F1** A view or a copy.
+#
+# *Not specified, not tested:* `y` with another number of patches than $H$ and $W$ ask for.
+#
+# ### Worked example
+#
+# ```python
+# y = torch.tensor([[[0., 1., 4., 5.],
+#                    [2., 3., 6., 7.]]])      # two patches of 2 x 2, one channel
+# unpatchify(y, 2, H=2, W=4)                  # tensor([[[[0., 1., 2., 3.],
+#                                             #           [4., 5., 6., 7.]]]])
+# unpatchify(y, 2, H=4, W=2)                  # tensor([[[[0., 1.],              the same patches, one above the other
+#                                             #           [4., 5.],
+#                                             #           [2., 3.],
+#                                             #           [6., 7.]]]])
+# ```
+
+
+# %%
+def unpatchify(y: Tensor, p: int, H: int, W: int) -> Tensor:
+    """Puts patches together to pictures again.
+
+    Args:
+        y: (B, H/p * W/p, p*p*C) float. Patches row by row; inside a patch row, column, channel.
+        p: side of a patch, in pixels.
+        H: height of the pictures, in pixels.
+        W: width of the pictures, in pixels.
+
+    Returns:
+        (B, C, H, W), dtype of y.
+
+    Raises:
+        ValueError: p does not divide H, or does not divide W.
+
+    Source: He et al. 2022 (masked autoencoders), section 3, "reconstruction target".
+    """
+    ### BEGIN SOLUTION
+    if H % p or W % p:
+        raise ValueError(f"patches of {p} x {p} do not fill a picture of {H} x {W}")
+    y = y.unflatten(2, (p, p, -1)).unflatten(1, (H // p, W // p))  # (B, H/p, W/p, p, p, C)
+    return y.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+    ### END SOLUTION
+
+
+# %% points=1 topics=S8.1
+check("unpatchify")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# Which six axes hide in the three of `y`, and in what order do they stand there? In what order must they stand so that
+# joining neighbours gives $(B, C, H, W)$?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# In `y` they stand as: batch, patch row, patch column, row inside, column inside, channel. A row of the *picture* is
+# patch row and row inside, so these two must become neighbours, the patch row first. The same for columns.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# refuse what p does not divide
+# split the patches into (patch row, patch column), the numbers into (row inside, column inside, channel)
+# order: batch, channel, patch row, row inside, patch column, column inside
+# join each pair
+# ```
+# </details>
+
+# %% [markdown]
+# SEE PATCHES
+
+# %% [markdown]
+# ## Exercise 3: `ViT`
+#
+# **★★★ · about 30 minutes · needs: `nn.Module`, attention with several heads · roadmap: vision transformers; the
+# mathematics of transformers**
+#
+# Now the rest is a transformer encoder, with two additions.
+#
+# **A class token.** The network makes one vector of each patch, but you want one for the whole picture. So an extra
+# token, a vector that is *learned* and the same for every picture, is put in front. It has nothing to tell, it only
+# listens: layer after layer it gathers from the patches what is needed, and the answer is read from it.
+#
+# **Positions.** Attention does not know the order of its tokens. Each of the $1 + N$ places has a vector of its own,
+# learned as well, which is added to the token. That the places form a *grid* nobody tells the network; it has to find
+# out from pictures.
+#
+# ```
+#   pictures (B, C, S, S) --cut--> (B, N, p*p*C) --proj--> (B, N, D)
+#                                                             |
+#   cls (1, 1, D), the same for all pictures ---------- in front of them        (B, 1+N, D)
+#                                                             |
+#   pos (1, 1+N, D) ------------------------------------------+
+#                                                             |
+#                 +---- block, L times -----------------------|-----------------------------------+
+#                 |   x = x + attn.proj( heads( attn.qkv( norm1(x) ) ) )     tokens talk          |
+#                 |   x = x + mlp.fc2( GELU( mlp.fc1( norm2(x) ) ) )         each thinks alone    |
+#                 +-----------------------------------------------------------|-------------------+
+#                                                             |
+#                              token 0 of norm(x) --head--> (B, classes)
+# ```
+#
+# **Why it matters.** There is no convolution here, nothing that knows what a neighbour is. With little data that is a
+# handicap: a convolutional network gets for nothing what a ViT must learn. With very much data it stopped mattering,
+# and the same network, weights and kernels now serve pictures and text. Almost every model that "sees" today sees
+# through one of these.
+#
+# ### Contract
+#
+# `ViT(img, patch, C, D, L, H, classes)` is an `nn.Module` for square pictures of side `img`; `ViT.forward(x)` maps
+# $(B, C, \text{img}, \text{img})$ to $(B, \text{classes})$. In this class $H$ is the number of heads. Below, $N =
+# (\text{img} / \text{patch})^2$ and $d = D / H$.
+#
+# - **R1** Its parameters have these names and shapes, and there are no others and no buffers. All matrices are used as
+#   in `nn.Linear`, and every `nn.Linear` has a bias. `i` runs from 0 to $L - 1$.
+#
+# | name | what | weight | bias |
+# |---|---|---|---|
+# | `proj` | `nn.Linear`, patch to token | (D, patch·patch·C) | (D) |
+# | `cls` | `nn.Parameter`, the class token | (1, 1, D) | |
+# | `pos` | `nn.Parameter`, the positions | (1, 1+N, D) | |
+# | `blocks.i.norm1`, `blocks.i.norm2` | `nn.LayerNorm` | (D) | (D) |
+# | `blocks.i.attn.qkv` | `nn.Linear`: queries, keys, values | (3D, D) | (3D) |
+# | `blocks.i.attn.proj` | `nn.Linear`: mixes the heads | (D, D) | (D) |
+# | `blocks.i.mlp.fc1` | `nn.Linear` | (4D, D) | (4D) |
+# | `blocks.i.mlp.fc2` | `nn.Linear` | (D, 4D) | (D) |
+# | `norm` | `nn.LayerNorm`, after the last block | (D) | (D) |
+# | `head` | `nn.Linear`, token to classes | (classes, D) | (classes) |
+#
+# - **R2** The patches are cut and laid out as in exercise 1: row by row; inside a patch row, column, channel. `proj`
+#   makes a token of each.
+# - **R3** The class token stands **first**, before the patches. Then `pos` is added to all $1 + N$ tokens, the class
+#   token included.
+# - **R4** A block does, in this order, `x = x + attention(norm1(x))`, then `x = x + mlp(norm2(x))`: normalised
+#   before, added after. `mlp` is `fc2(GELU(fc1(.)))`, with GELU as `F.gelu` computes it when not told otherwise. Every
+#   `nn.LayerNorm` has PyTorch's own settings (eps = 1e-5).
+# - **R5** `attention`: the rows of `qkv` are the queries, then the keys, then the values; head $h$ has the features $h
+#   d, \dots, (h+1)d - 1$ of each; scores are divided by $\sqrt d$; every token sees all tokens of its own picture, and
+#   no other picture. The heads are put side by side in their order, and `attn.proj` is applied.
+# - **R6** The result is `head` of the class token after `norm`.
+# - **R7** Gradients reach every parameter and `x`. After `.double()` the module works in float64.
+# - **R8** Nothing is random once it is made (no dropout), in training mode or not, and `x` is not changed.
+#
+# *Up to you:*
+#
+# - **F1** How the parameters are initialised.
+# - **F2** How patches are cut and heads are run: your own code, `F.unfold`, `F.scaled_dot_product_attention`.
+# - **F3** How the names of R1 come about: further classes in the same cell, or `nn.ModuleDict`, whose entries have the
+#   names of its keys.
+#
+# *Not specified, not tested:* `patch` that does not divide `img`, $H$ that does not divide $D$, pictures of another
+# size than `img`.
+#
+# ### Worked example
+#
+# ```python
+# vit = ViT(img=2, patch=1, C=1, D=2, L=0, H=1, classes=2)     # no blocks: only what stands around them
+# vit.load_state_dict({
+#     "proj.weight": torch.tensor([[1.], [1.]]), "proj.bias": torch.zeros(2),
+#     "cls": torch.tensor([[[5., 0.]]]), "pos": torch.tensor([[[0., 3.], [0., 0.], [0., 0.], [0., 0.], [0., 0.]]]),
+#     "norm.weight": torch.ones(2), "norm.bias": torch.zeros(2),
+#     "head.weight": torch.eye(2), "head.bias": torch.tensor([0., 10.]),
+# })
+# vit(torch.ones(1, 1, 2, 2))      # tensor([[1.0000, 9.0000]], grad_fn=...)
+# # The class token (5, 0) plus its position (0, 3) is (5, 3). Normalised: (1, -1). The head adds (0, 10).
+#
+# vit = ViT(img=32, patch=8, C=3, D=64, L=2, H=4, classes=10)
+# sum(w.numel() for w in vit.parameters())                     # 114250
+# ```
+
+
+# %%
+class ViT(nn.Module):
+    """A vision transformer: patches, class token, learned positions, pre-norm blocks.
+
+    Args:
+        img: side of the square pictures, in pixels, a multiple of patch.
+        patch: side of a patch, in pixels.
+        C: channels of a picture.
+        D: features of a token, a multiple of H.
+        L: blocks.
+        H: heads.
+        classes: size of the result.
+
+    Source: Dosovitskiy et al. 2021, section 3.1, equations 1 to 4.
+    """
+
+    def __init__(self, img: int, patch: int, C: int, D: int, L: int, H: int, classes: int):
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.patch, self.heads = patch, H
+        self.proj = nn.Linear(patch * patch * C, D)
+        self.cls = nn.Parameter(torch.zeros(1, 1, D))
+        self.pos = nn.Parameter(0.02 * torch.randn(1, 1 + (img // patch) ** 2, D))
+        self.blocks = nn.ModuleList()
+        for _ in range(L):
+            attn = nn.ModuleDict({"qkv": nn.Linear(D, 3 * D), "proj": nn.Linear(D, D)})
+            mlp = nn.ModuleDict({"fc1": nn.Linear(D, 4 * D), "fc2": nn.Linear(4 * D, D)})
+            norms = {"norm1": nn.LayerNorm(D), "norm2": nn.LayerNorm(D)}
+            self.blocks.append(nn.ModuleDict({"attn": attn, "mlp": mlp, **norms}))
+        self.norm = nn.LayerNorm(D)
+        self.head = nn.Linear(D, classes)
+        ### END SOLUTION
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The class scores (or, for CLIP, the embedding) of each picture.
+
+        Args:
+            x: (B, C, img, img) float.
+
+        Returns:
+            (B, classes), dtype of x.
+        """
+        ### BEGIN SOLUTION
+        cut = x.unfold(2, self.patch, self.patch).unfold(
+            3, self.patch, self.patch
+        )  # (B, C, rows, cols, p, p)
+        x = self.proj(cut.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2))  # (B, N, D)
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], dim=1) + self.pos  # (B, 1+N, D)
+        for block in self.blocks:
+            attn, mlp = block["attn"], block["mlp"]
+            q, k, v = (
+                part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, 1+N, d)
+                for part in attn["qkv"](block["norm1"](x)).chunk(3, dim=-1)
+            )
+            out = F.scaled_dot_product_attention(q, k, v)
+            x = x + attn["proj"](out.transpose(1, 2).flatten(2))
+            x = x + mlp["fc2"](F.gelu(mlp["fc1"](block["norm2"](x))))
+        return self.head(self.norm(x)[:, 0])
+        ### END SOLUTION
+
+
+# %% points=4 topics=S8.1,S8.6
+check("ViT")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# Write down the shape after each arrow of the drawing for $B = 2$, `img` = 4, `patch` = 2, $C = 3$, $D = 8$. The class
+# token has a batch axis of size 1: what must happen to it before it can be put in front of $B$ sequences?
+# </details>
+#
+# <details><summary>Hint 2: the steps</summary>
+#
+# `expand` gives the class token its batch axis, `torch.cat` along the axis of *tokens* puts it in front. `pos`
+# broadcasts over the batch. In the attention cut the last axis of `qkv(...)` into three, each of these into $(H, d)$,
+# and move the heads in front of the tokens: attention must run along tokens, never along pictures. On the way back
+# the heads go behind the tokens again before they are joined.
+#
+# For the patches: `F.unfold` gives the channel before row and column; the contract wants it last. `x.unfold(2, p,
+# p).unfold(3, p, p)` gives $(B, C, H/p, W/p, p, p)$, ready to be permuted.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# __init__: the layers of the table; for each block a ModuleDict with the entries norm1, attn, norm2, mlp,
+#           where attn and mlp are ModuleDicts again; collect the blocks in a ModuleList
+# forward:  tokens = proj(patches)
+#           tokens = class token in front, positions added
+#           for each block: tokens += attention of normalised tokens
+#                           tokens += small network of normalised tokens
+#           head of token 0 of the normalised tokens
+# ```
+# </details>
+
+# %% [markdown]
+# ## Exercise 4: `interpolate_pos`
+#
+# **★ · about 12 minutes · needs: `F.interpolate`, axes · roadmap: vision transformers**
+#
+# A ViT trained on small pictures has a position vector for each cell of a small grid. Feed it a larger picture and it
+# has more patches than positions. But the learned vectors form a *map*: neighbours look alike, so what belongs between
+# two of them can be guessed, exactly as one enlarges a photograph. Each of the $D$ features is one grey picture of $h
+# \times w$ pixels; resize them all, and keep the one vector that belongs to no place: that of the class token.
+#
+# ```
+#   pos (1, 1+h*w, D):  [ class | patch 0, patch 1, ... ]
+#                          |              |
+#                          |       as a picture of D channels, h x w   --bicubic-->   h2 x w2
+#                       as it is          |
+#                       [ class | patch 0, patch 1, ...      ]   (1, 1+h2*w2, D)
+# ```
+#
+# **Why it matters.** Pretraining on small pictures and fine-tuning on larger ones was part of the recipe of the first
+# ViT, and models that read documents depend on it: at low resolution nobody can read small print. Feeding the class
+# token into the resizing shifts every position by one place; nothing crashes, the model just gets worse.
+#
+# ### Contract
+#
+# `interpolate_pos(pos, old, new)` gives the positions for another grid of patches.
+#
+# - **R1** `old` and `new` are grids: an int $s$ for $s \times s$ patches, or a pair (rows, columns). `pos` has shape
+#   $(1, 1 + h w, D)$ for the old grid $(h, w)$; the result has shape $(1, 1 + h_2 w_2, D)$ for the new one.
+# - **R2** Row 0, the class token's, is returned unchanged.
+# - **R3** The other rows are the cells of the old grid, row by row. Each feature is resized as a picture, as
+#   `F.interpolate(..., mode="bicubic", align_corners=False)` does it when given the new size, and the cells are laid
+#   out row by row again.
+# - **R4** The result has the dtype of `pos` (float32 and float64) and is differentiable with respect to it. `pos` may
+#   be a view with any strides; it is not changed.
+#
+# *Up to you:*
+#
+# - **F1** `F.interpolate`, or sums of your own.
+#
+# *Not specified, not tested:* `pos` with another number of rows than `old` asks for.
+#
+# ### Worked example
+#
+# ```python
+# pos = torch.tensor([[[9.], [0.], [8.]]])        # D = 1: class token 9, then a grid of 1 row and 2 columns: 0 and 8
+# interpolate_pos(pos, (1, 2), (1, 4))            # tensor([[[ 9.0000],
+#                                                 #          [-0.8438],       bicubic may overshoot a little
+#                                                 #          [ 1.8125],
+#                                                 #          [ 6.1875],
+#                                                 #          [ 8.8438]]])
+# ```
+
+
+# %%
+def interpolate_pos(pos: Tensor, old: int | tuple[int, int], new: int | tuple[int, int]) -> Tensor:
+    """Learned positions of a ViT, resized to another grid of patches.
+
+    Args:
+        pos: (1, 1 + h*w, D) float. The class token's row, then the grid row by row.
+        old: grid (h, w) of pos; an int for a square.
+        new: grid (h2, w2) wanted; an int for a square.
+
+    Returns:
+        (1, 1 + h2*w2, D), dtype of pos.
+
+    Source: Dosovitskiy et al. 2021, section 3.2.
+    """
+    ### BEGIN SOLUTION
+    old, new = (((side, side) if isinstance(side, int) else side) for side in (old, new))
+    first, cells = pos[:, :1], pos[:, 1:]
+    grid = cells.unflatten(1, old).permute(0, 3, 1, 2)  # (1, D, h, w): D grey pictures
+    grid = F.interpolate(grid, size=new, mode="bicubic", align_corners=False)
+    return torch.cat([first, grid.flatten(2).mT], dim=1)
+    ### END SOLUTION
+
+
+# %% points=1 topics=S8.1
+check("interpolate_pos")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# `F.interpolate` resizes the last two axes of a tensor of shape (batch, channels, rows, columns). Which of these four
+# is $D$? And which row of `pos` has no place in the picture?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# After taking row 0 off, cut the axis of places into (rows, columns). Then $D$ is the last axis and must come second:
+# that is a `permute`. A `reshape` to the right shape would mix the features, without any error.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# make pairs of old and new
+# set row 0 aside
+# the rest as (1, h, w, D), then as (1, D, h, w)
+# resize
+# back to (1, h2*w2, D); row 0 in front again
+# ```
+# </details>
+
+# %% [markdown]
+# ## Exercise 5: `clip_loss`
+#
+# **★★ · about 15 minutes · needs: `F.cross_entropy`, cosine · roadmap: CLIP**
+#
+# Take a batch of $B$ pictures with their captions. One network makes a vector of each picture, another one of each
+# caption. Which caption belongs to which picture? Nobody tells the networks what is *in* a picture; they only have to
+# solve this puzzle, $B$ captions for $B$ pictures, over and over with other batches.
+#
+# ```
+#                    caption 0   caption 1   caption 2
+#                  +-----------+-----------+-----------+
+#      picture 0   |  **high** |    low    |    low    |   <- softmax along the row: which caption is mine?
+#      picture 1   |    low    |  **high** |    low    |
+#      picture 2   |    low    |    low    |  **high** |
+#                  +-----------+-----------+-----------+
+#                        ^
+#                        softmax along the column: which picture is mine?
+# ```
+#
+# The entries are cosines, between −1 and 1. As scores for a softmax they are far too tame: even a perfect match
+# against a thousand opposites would get little of the weight. So they are multiplied by a scale, the inverse of a
+# *temperature*. Which scale is right changes during training, so it is **learned**: the parameter is its logarithm, so
+# that the scale is always positive and a step changes it by a *factor*. The cap at 100 keeps the training stable.
+#
+# $$\ell = \frac12 \Big( \underbrace{-\frac1B \sum_i \log p(\text{caption } i \mid \text{picture } i)}_{\text{along
+# rows}} \; \underbrace{- \frac1B \sum_j \log p(\text{picture } j \mid \text{caption } j)}_{\text{along columns}} \Big)$$
+#
+# **Why it matters.** This loss needs no labels, only pairs, and the web is full of pictures with text beside them: CLIP
+# was trained on 400 million. Its text encoder steers image generators, its image encoder is the eye of many chat
+# models, and the same loss trains the text embeddings behind search.
+#
+# ### Contract
+#
+# `clip_loss(img, txt, logit_scale)` gives the loss of a batch of pairs: row $i$ of `img` belongs to row $i$ of `txt`.
+#
+# - **R1** Every row of `img` and of `txt` is divided by its length first: only directions count.
+# - **R2** The logits are the cosines of all pictures with all captions times a scale, and the scale is
+#   $e^{\text{logit\_scale}}$, but never more than 100.
+# - **R3** The loss is the mean of two cross-entropies, in nats: over captions for each picture and over pictures for
+#   each caption. Each of them is an average over the $B$ pairs.
+# - **R4** Nothing overflows: with the scale at 100 the loss is finite and right, in float32, too.
+# - **R5** The loss is differentiable with respect to `img`, `txt` and `logit_scale`. Where the cap is active ($e^
+#   {\text{logit\_scale}} > 100$) the gradient of `logit_scale` is 0.
+# - **R6** Two pairs of a batch may have equal captions. Nothing special happens: each picture still has its own row as
+#   its partner.
+# - **R7** A tensor without axes comes back, in the dtype of `img` (float32 and float64). No argument is changed.
+#
+# *Up to you:*
+#
+# - **F1** `F.cross_entropy`, or logarithms and sums of your own.
+# - **F2** Where the cap is put: on the logarithm or on the scale.
+#
+# *Not specified, not tested:* rows of zeros, an empty batch, a scale of exactly 100, `logit_scale` above 20.
+#
+# ### Worked example
+#
+# ```python
+# img = torch.tensor([[3., 0.], [0., 2.]])
+# txt = torch.tensor([[5., 0.], [3., 4.]])                     # directions (1, 0) and (0.6, 0.8)
+# # cosines: [[1.0, 0.6],     times 5: [[5, 3],
+# #           [0.0, 0.8]]               [0, 4]]
+# # along rows: -log p = 0.1269 and 0.0181, mean 0.0725; along columns: 0.0067 and 0.3133, mean 0.1600
+# clip_loss(img, txt, torch.tensor(5.).log())                  # tensor(0.1163)
+# clip_loss(img, img, torch.tensor(0.))                        # tensor(0.3133)      scale 1: even a perfect match
+#                                                              #                     stays at log(1 + 1/e)
+# ```
+
+
+# %%
+def clip_loss(img: Tensor, txt: Tensor, logit_scale: Tensor) -> Tensor:
+    """The symmetric contrastive loss of CLIP, in nats.
+
+    Args:
+        img: (B, D) float. Embeddings of pictures, of any length.
+        txt: (B, D), dtype of img. Embeddings of their captions, of any length.
+        logit_scale: (), dtype of img. Logarithm of the scale; the scale is capped at 100.
+
+    Returns:
+        (), dtype of img.
+
+    Source: Radford et al. 2021, figure 3 and section 2.5.
+    """
+    ### BEGIN SOLUTION
+    img, txt = F.normalize(img, dim=-1), F.normalize(txt, dim=-1)
+    logits = logit_scale.exp().clamp(max=100) * img @ txt.T  # (B, B): a row for each picture
+    partner = torch.arange(len(img))
+    return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
+    ### END SOLUTION
+
+
+# %% points=5 topics=S8.2,P7.1
+check("clip_loss")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# Seen as a classifier: picture $i$ chooses among $B$ captions, and captions are the classes. What is its correct class?
+# What is the correct class of caption $j$, which chooses among pictures?
+# </details>
+#
+# <details><summary>Hint 2: the mathematics</summary>
+#
+# The correct class of row $i$ is $i$, and of column $j$ it is $j$: the diagonal. `F.cross_entropy(logits, target)`
+# takes the softmax along the *last* axis; for the columns, hand it the transposed matrix. Inside, it works with
+# logarithms and subtracts the largest logit, so that $e^{100}$ is never computed.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# divide each row by its length
+# scale  = exp of logit_scale, at most 100
+# logits = scale times all dot products
+# target = 0, 1, 2, ..., B - 1
+# half of (cross-entropy along rows + cross-entropy along columns)
+# ```
+# </details>
+
+# %% [markdown]
+# SEE CLIP LOSS
+
+# %% [markdown]
+# ## Exercise 6: `zero_shot`
+#
+# **★★ · about 15 minutes · needs: cosine, `str.format` · roadmap: CLIP; text and multimodal embeddings**
+#
+# A trained CLIP can sort pictures into classes it was never trained for. Write a sentence for each class, "a picture
+# of a *dog*", "a picture of a *cake*", embed the sentences, and see which of them the picture is nearest to. The
+# sentences *are* the classifier. Want another class? Write another sentence.
+#
+# One sentence is a matter of luck, so one writes several, from **templates** like `"a photo of a {}"` and `"a
+# drawing of a {}"`, and uses the average direction of their embeddings.
+#
+# ```
+#    "dog", templates  -->  "a photo of a dog"    --encode-->  (D)  --length 1-->  \
+#                           "a drawing of a dog"  --encode-->  (D)  --length 1-->   >  mean  --length 1-->  class vector
+#                           "dog"                 --encode-->  (D)  --length 1-->  /
+# ```
+#
+# **Why it matters.** Classifiers used to be bought with labels. With CLIP, a ResNet's accuracy on ImageNet was reached
+# without looking at one of its 1.28 million training labels, and averaging 80 templates alone was worth 3.5 percentage
+# points. The order of averaging and normalising is a detail many re-implementations get wrong.
+#
+# ### Contract
+#
+# `zero_shot(img_emb, names, templates, encode)` gives a score for each picture and each class.
+#
+# - **R1** The sentences of a class are `template.format(name)` for each template. `encode` maps a list of $n$ strings
+#   to a tensor $(n, D)$, row $i$ for string $i$, in the dtype of `img_emb`.
+# - **R2** Each sentence's row is divided by its length; these are averaged over the templates; the average is divided
+#   by its length again. This is the vector of the class.
+# - **R3** `scores[b, k]` is the cosine of picture $b$ with the vector of class $k$, in the order of `names`: shape
+#   $(B, K)$, dtype of `img_emb` (float32 and float64). The rows of `img_emb` may have any length.
+# - **R4** `img_emb` is not changed.
+#
+# *Up to you:*
+#
+# - **F1** How often `encode` is called, with how many strings at a time, in which order.
+# - **F2** Gradients: none are needed.
+#
+# *Not specified, not tested:* empty lists; templates without `{}` or with more than one; rows of zeros.
+#
+# ### Worked example
+#
+# ```python
+# rows = {"cat": [1., 0.], "a cat": [0., 4.], "dog": [0., 1.], "a dog": [0., 1.]}
+# encode = lambda texts: torch.tensor([rows[text] for text in texts])
+# img_emb = torch.tensor([[2., 0.], [3., 3.]])
+# zero_shot(img_emb, ["cat", "dog"], ["{}", "a {}"], encode)
+# # tensor([[0.7071, 0.0000],       "cat" is the mean of (1, 0) and (0, 1), made length 1: (0.7071, 0.7071)
+# #         [1.0000, 0.7071]])      the second picture points in exactly this direction
+# ```
+
+
+# %%
+def zero_shot(
+    img_emb: Tensor, names: list[str], templates: list[str], encode: Callable[[list[str]], Tensor]
+) -> Tensor:
+    """Scores of pictures for classes that are given by their names.
+
+    Args:
+        img_emb: (B, D) float. Embeddings of pictures, of any length.
+        names: K names of classes.
+        templates: sentences with one "{}" for the name.
+        encode: list of n strings -> (n, D), dtype of img_emb.
+
+    Returns:
+        (B, K), dtype of img_emb. Cosines.
+
+    Source: Radford et al. 2021, section 3.1.4.
+    """
+    ### BEGIN SOLUTION
+    classes = []
+    for name in names:
+        sentences = F.normalize(encode([template.format(name) for template in templates]), dim=-1)
+        classes.append(sentences.mean(0))
+    return F.normalize(img_emb, dim=-1) @ F.normalize(torch.stack(classes), dim=-1).T
+    ### END SOLUTION
+
+
+# %% points=3 topics=S8.2,P7.1,S7.1
+check("zero_shot")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# In the worked example "a cat" has a row four times as long as "cat". What would the average be if you did not
+# normalise first? Should one template have more to say than another because its row happens to be long?
+# </details>
+#
+# <details><summary>Hint 2: the mathematics</summary>
+#
+# The average of unit vectors is shorter than 1, the shorter the less they agree. A cosine divides by lengths; if the
+# class vector keeps its shorter length, classes whose templates disagree get lower scores for every picture.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# for each name: rows   = encode all its sentences, each row to length 1
+#                vector = mean of the rows, to length 1
+# pictures to length 1, times the vectors of the classes
+# ```
+# </details>
+
+# %% [markdown]
+# ## Exercise 7: `mm_retrieve`
+#
+# **★ · about 8 minutes · needs: cosine, sorting · roadmap: CLIP; text and multimodal embeddings**
+#
+# The other way round: here is a sentence, find the pictures. Since both live in one space, search is nothing but
+# sorting by cosine, and the same function finds pictures for words, words for pictures, and pictures for pictures.
+#
+# **Why it matters.** This is image search, and the first half of retrieval with pictures. With millions of pictures
+# the sorting is replaced by an index (notebook *vector search*); what it approximates is this function.
+#
+# ### Contract
+#
+# `mm_retrieve(query_emb, gallery, k)` gives the places of the best $k$ rows of the gallery.
+#
+# - **R1** Rows are compared by cosine; queries and gallery rows may have any length. The result is sorted, the best
+#   first.
+# - **R2** Queries $(Q, D)$ give $(Q, k)$; a single query $(D,)$ gives $(k,)$.
+# - **R3** The result holds indices into the rows of `gallery`, as an int64 tensor.
+# - **R4** Rows with equal cosine come in the order of their index, the lower first.
+# - **R5** If $k$ is larger than the number $N$ of rows, all $N$ come back.
+# - **R6** float32 and float64 work; no argument is changed.
+#
+# *Not specified, not tested:* rows of zeros, $k$ below 1, an empty gallery.
+#
+# ### Worked example
+#
+# ```python
+# gallery = torch.tensor([[9., 9.], [1., 0.], [0., 2.], [3., 0.]])
+# mm_retrieve(torch.tensor([2., 0.]), gallery, 3)     # tensor([1, 3, 0])     1 and 3 tie with cosine 1; the row of
+#                                                     #                       length 12.7 has cosine 0.7071 only
+# mm_retrieve(torch.tensor([[2., 0.], [0., 1.]]), gallery, 2)
+#                                                     # tensor([[1, 3],
+#                                                     #         [2, 0]])
+# ```
+
+
+# %%
+def mm_retrieve(query_emb: Tensor, gallery: Tensor, k: int) -> Tensor:
+    """The k rows of the gallery nearest to each query, by cosine.
+
+    Args:
+        query_emb: (Q, D) or (D,) float. Of pictures or of texts.
+        gallery: (N, D), dtype of query_emb. Of pictures or of texts.
+        k: how many, at least 1.
+
+    Returns:
+        (Q, min(k, N)) or (min(k, N),) int64. The best first; of equals the lower index first.
+
+    Source: Radford et al. 2021, section 3.1.
+    """
+    ### BEGIN SOLUTION
+    cosines = F.normalize(query_emb, dim=-1) @ F.normalize(gallery, dim=-1).T
+    return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k]
+    ### END SOLUTION
+
+
+# %% points=2 topics=S8.2,P7.1,S7.1
+check("mm_retrieve")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# `torch.topk` has an opinion on how many there must be, and none on which of two equals comes first. What does R4 need?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# A *stable* sort keeps equal elements in the order in which they came, also when it sorts downwards. Reversing an
+# ascending sort turns equals round as well.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# all rows to length 1
+# cosines = queries times gallery transposed
+# stable sort of the places, downwards, along the last axis
+# keep the first k
+# ```
+# </details>
+
+# %% [markdown]
+# SEE IT WORK
+
+# %% [markdown]
+# ## Bonus exercise 8: `joint_index`
+#
+# **★★ · about 10 minutes · needs: exercise 7 · roadmap: text and multimodal embeddings**
+#
+# One store for everything: put the embeddings of pictures and of texts into the same index, and any query finds both.
+# It sounds as if the loss had made it possible; and then every text query returns nothing but texts. CLIP's two kinds
+# of embeddings do not mix: they lie in two separate clouds, and two texts about different things are often nearer to
+# each other than a text to its own picture. The loss never asked for anything else: it only compares pictures *with
+# captions*.
+#
+# The simplest remedy: subtract from each kind its own average, so that both clouds lie around the origin.
+#
+# ### Contract
+#
+# `joint_index(images, texts, center=False)` gives the pair `(store, kind)`.
+#
+# - **R1** `store` has the rows of `images` in their order, then those of `texts`: shape $(N + M, D)$, dtype of
+#   `images`. Every row is divided by its length.
+# - **R2** `kind` is an int64 tensor $(N + M,)$: 0 for a picture, 1 for a text.
+# - **R3** With `center=True`, for pictures and texts separately: each row is divided by its length, the mean of these
+#   rows is subtracted from each, and each row is divided by its length again.
+# - **R4** $N$ and $M$ may differ. float32 and float64 work; no argument is changed.
+#
+# *Up to you:*
+#
+# - **F1** A tuple or a list as result.
+#
+# *Not specified, not tested:* rows of zeros, rows that are equal to the mean, gradients.
+#
+# ### Worked example
+#
+# ```python
+# images = torch.tensor([[2., 0.], [0., 5.]])
+# texts = torch.tensor([[3., 4.]])
+# joint_index(images, texts)                               # (tensor([[1.0000, 0.0000],
+#                                                          #          [0.0000, 1.0000],
+#                                                          #          [0.6000, 0.8000]]), tensor([0, 0, 1]))
+# joint_index(images, torch.tensor([[3., 4.], [3., -4.]]), center=True)[0]
+#                                                          # tensor([[ 0.7071, -0.7071],      mean of the pictures:
+#                                                          #         [-0.7071,  0.7071],      (0.5, 0.5)
+#                                                          #         [ 0.0000,  1.0000],      of the texts: (0.6, 0)
+#                                                          #         [ 0.0000, -1.0000]])
+# ```
+
+
+# %%
+def joint_index(images: Tensor, texts: Tensor, center: bool = False) -> tuple[Tensor, Tensor]:
+    """One store of unit rows for pictures and texts.
+
+    Args:
+        images: (N, D) float. Embeddings of pictures, of any length.
+        texts: (M, D), dtype of images. Embeddings of texts, of any length.
+        center: whether each kind is moved so that its mean is at the origin, and made length 1 again.
+
+    Returns:
+        store: (N + M, D), dtype of images. Unit rows, pictures first.
+        kind: (N + M,) int64. 0 for a picture, 1 for a text.
+
+    Source: Liang et al. 2022, section 4 (the gap, and what moving the clouds does).
+    """
+    ### BEGIN SOLUTION
+    clouds = [F.normalize(rows, dim=-1) for rows in (images, texts)]
+    if center:
+        clouds = [F.normalize(rows - rows.mean(0), dim=-1) for rows in clouds]
+    return torch.cat(clouds), (torch.arange(len(images) + len(texts)) >= len(images)).long()
+    ### END SOLUTION
+
+
+# %% bonus points=3 topics=S7.1,S8.2
+check("joint_index")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# After subtracting the mean, are the rows still of length 1?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# Three steps per kind, in this order: to length 1, minus the mean of *this* kind, to length 1 again. One mean over both
+# kinds together would move both clouds by the same amount, and the gap would stay.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# for pictures and for texts: rows to length 1
+#                             if center: minus their mean, to length 1
+# put them one after the other; remember which is which
+# ```
+# </details>
+
+# %% [markdown]
+# ## Bonus exercise 9: `modality_gap`
+#
+# **★ · about 5 minutes · needs: exercise 8's idea · roadmap: text and multimodal embeddings**
+#
+# How far apart are the two clouds? Take the centre of each and measure the distance.
+#
+# ### Contract
+#
+# `modality_gap(a, b)` gives one number.
+#
+# - **R1** It is $\lVert \bar a - \bar b \rVert$: the length of the difference of the two means, where each mean is
+#   taken over rows that were divided by their length first.
+# - **R2** $a$ has shape $(N, D)$ and $b$ has $(M, D)$; $N$ and $M$ may differ. float32 and float64 work; no argument is
+#   changed.
+# - **R3** The result is a Python float or a tensor without axes.
+#
+# *Not specified, not tested:* rows of zeros, gradients.
+#
+# ### Worked example
+#
+# ```python
+# a = torch.tensor([[2., 0.], [0., 1.]])          # directions (1, 0) and (0, 1), centre (0.5, 0.5)
+# b = torch.tensor([[-3., 0.]])                   # centre (-1, 0)
+# modality_gap(a, b)                              # 1.5811...       the length of (1.5, 0.5)
+# ```
+
+
+# %%
+def modality_gap(a: Tensor, b: Tensor) -> float:
+    """The distance of the centres of two clouds of embeddings, on the unit sphere.
+
+    Args:
+        a: (N, D) float. Embeddings of one kind, of any length.
+        b: (M, D), dtype of a. Embeddings of the other kind.
+
+    Returns:
+        The distance, from 0 to 2.
+
+    Source: Liang et al. 2022, section 4.1.
+    """
+    ### BEGIN SOLUTION
+    return (F.normalize(a, dim=-1).mean(0) - F.normalize(b, dim=-1).mean(0)).norm().item()
+    ### END SOLUTION
+
+
+# %% bonus points=2 topics=S7.1,S8.2
+check("modality_gap")
+
+# %% [markdown]
+# <details><summary>Hint 1: a question</summary>
+#
+# If all rows of `a` were twice as long, would the gap be another one?
+# </details>
+#
+# <details><summary>Hint 2: the step</summary>
+#
+# The mean of unit rows lies *inside* the sphere, the nearer to the origin the wider the cloud. It is used as it is, not
+# made length 1 again.
+# </details>
+#
+# <details><summary>Hint 3: pseudo-code</summary>
+#
+# ```
+# rows of a and of b to length 1
+# the mean of each
+# the length of their difference
+# ```
+# </details>
+
+# %% [markdown]
+# END
