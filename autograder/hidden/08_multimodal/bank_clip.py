@@ -112,7 +112,7 @@ def patch_after_patch(x, p):
 @right("patchify", uses="F1")
 def one_einsum(x, p):
     """einsum as a permutation of the six axes."""
-    B, C, H, W = x.shape
+    B, _, H, W = x.shape
     if (H % p) + (W % p) > 0:
         raise ValueError(f"{H} x {W}")
     six = x.unflatten(3, (W // p, p)).unflatten(2, (H // p, p))
@@ -184,12 +184,8 @@ def pairs_not_joined(y, p, H, W):
 )
 def rounds_the_size_down(y, p, H, W):
     h, w = H // p, W // p
-    return (
-        y[:, : h * w]
-        .reshape(len(y), h, w, p, p, -1)
-        .permute(0, 5, 1, 3, 2, 4)
-        .reshape(len(y), -1, h * p, w * p)
-    )
+    y = y[:, : h * w].reshape(len(y), h, w, p, p, -1)
+    return y.permute(0, 5, 1, 3, 2, 4).reshape(len(y), -1, h * p, w * p)
 
 
 @right("unpatchify", uses="F1")
@@ -467,10 +463,8 @@ class attends_across_pictures(nn.Module):
         x = self.proj(x.reshape(B, -1, self.proj.in_features))
         x = torch.cat([self.cls.expand(B, -1, -1), x], dim=1) + self.pos
         for b in self.blocks:
-            y = b["attn"]["qkv"](b["norm1"](x))
-            q, k, v = (
-                z.unflatten(-1, (self.H, -1)).transpose(1, 2) for z in y.transpose(0, 1).chunk(3, dim=-1)
-            )
+            y = b["attn"]["qkv"](b["norm1"](x)).transpose(0, 1)
+            q, k, v = (z.unflatten(-1, (self.H, -1)).transpose(1, 2) for z in y.chunk(3, dim=-1))
             y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).transpose(0, 1)
             x = x + b["attn"]["proj"](y)
             x = x + b["mlp"]["fc2"](F.gelu(b["mlp"]["fc1"](b["norm2"](x))))
@@ -774,12 +768,8 @@ class small_eps(nn.Module):
         for _ in range(L):
             attn = nn.ModuleDict({"qkv": nn.Linear(D, 3 * D), "proj": nn.Linear(D, D)})
             mlp = nn.ModuleDict({"fc1": nn.Linear(D, 4 * D), "fc2": nn.Linear(4 * D, D)})
-            block = {
-                "norm1": nn.LayerNorm(D, eps=1e-6),
-                "attn": attn,
-                "norm2": nn.LayerNorm(D, eps=1e-6),
-                "mlp": mlp,
-            }
+            norms = [nn.LayerNorm(D, eps=1e-6) for _ in range(2)]
+            block = {"norm1": norms[0], "attn": attn, "norm2": norms[1], "mlp": mlp}
             self.blocks.append(nn.ModuleDict(block))
         self.norm = nn.LayerNorm(D, eps=1e-6)
         self.head = nn.Linear(D, classes)
@@ -1661,12 +1651,8 @@ def rows_not_normalised(a, b):
     "inside the sphere, and that is where it is measured. Look at rule R1.",
 )
 def centres_normalised(a, b):
-    return float(
-        (
-            F.normalize(F.normalize(a, dim=1).mean(0), dim=0)
-            - F.normalize(F.normalize(b, dim=1).mean(0), dim=0)
-        ).norm()
-    )
+    centres = [F.normalize(F.normalize(x, dim=1).mean(0), dim=0) for x in (a, b)]
+    return float(torch.dist(*centres))
 
 
 @wrong(
