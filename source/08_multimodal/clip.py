@@ -620,7 +620,7 @@ def clip_loss(img: Tensor, txt: Tensor, logit_scale: Tensor) -> Tensor:
     Source: Radford et al. 2021, figure 3 and section 2.5.
     """
     ### BEGIN SOLUTION
-    img, txt = F.normalize(img, dim=-1), F.normalize(txt, dim=-1)
+    img, txt = F.normalize(img, dim=1), F.normalize(txt, dim=1)
     logits = logit_scale.exp().clamp(max=100) * img @ txt.T  # (B, B): a row for each picture
     partner = torch.arange(len(img))
     return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
@@ -731,9 +731,9 @@ def zero_shot(
     ### BEGIN SOLUTION
     classes = []
     for name in names:
-        sentences = F.normalize(encode([template.format(name) for template in templates]), dim=-1)
+        sentences = F.normalize(encode([template.format(name) for template in templates]), dim=1)
         classes.append(sentences.mean(0))
-    return F.normalize(img_emb, dim=-1) @ F.normalize(torch.stack(classes), dim=-1).T
+    return F.normalize(img_emb, dim=1) @ F.normalize(torch.stack(classes), dim=1).T
     ### END SOLUTION
 
 
@@ -814,7 +814,7 @@ def mm_retrieve(query_emb: Tensor, gallery: Tensor, k: int) -> Tensor:
     Source: Radford et al. 2021, section 3.1.
     """
     ### BEGIN SOLUTION
-    cosines = F.normalize(query_emb, dim=-1) @ F.normalize(gallery, dim=-1).T
+    cosines = F.normalize(query_emb, dim=-1) @ F.normalize(gallery, dim=1).T
     return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k]
     ### END SOLUTION
 
@@ -909,9 +909,9 @@ def joint_index(images: Tensor, texts: Tensor, center: bool = False) -> tuple[Te
     Source: Liang et al. 2022, section 4 (the gap, and what moving the clouds does).
     """
     ### BEGIN SOLUTION
-    clouds = [F.normalize(rows, dim=-1) for rows in (images, texts)]
+    clouds = [F.normalize(rows, dim=1) for rows in (images, texts)]
     if center:
-        clouds = [F.normalize(rows - rows.mean(0), dim=-1) for rows in clouds]
+        clouds = [F.normalize(rows - rows.mean(0), dim=1) for rows in clouds]
     return torch.cat(clouds), (torch.arange(len(images) + len(texts)) >= len(images)).long()
     ### END SOLUTION
 
@@ -982,7 +982,7 @@ def modality_gap(a: Tensor, b: Tensor) -> float:
     Source: Liang et al. 2022, section 4.1.
     """
     ### BEGIN SOLUTION
-    return (F.normalize(a, dim=-1).mean(0) - F.normalize(b, dim=-1).mean(0)).norm().item()
+    return (F.normalize(a, dim=1).mean(0) - F.normalize(b, dim=1).mean(0)).norm().item()
     ### END SOLUTION
 
 

@@ -1694,3 +1694,52 @@ def from_the_cosines(a, b):
     a, b = F.normalize(a, dim=-1).double(), F.normalize(b, dim=-1).double()
     squared = (a @ a.T).mean() - 2 * (a @ b.T).mean() + (b @ b.T).mean()
     return squared.sqrt().item()
+
+
+# Mutants of the solution that no test can tell from it, and why.
+EQUIVALENT = {
+    "ViT": {
+        "self.cls = nn.Parameter(torch.zeros(1, 1, D)) => self.cls = nn.Parameter(torch.ones(1, 1, D))": (
+            "F1: the initialisation is free."
+        ),
+        "self.pos = nn.Parameter(0.02 * torch.randn(1, 1 + (img // patch) ** 2, D)) => "
+        "self.pos = nn.Parameter(0.02 / torch.randn(1, 1 + (img // patch) ** 2, D))": (
+            "F1: the initialisation is free."
+        ),
+        "self.pos = nn.Parameter(0.02 * torch.randn(1, 1 + (img // patch) ** 2, D)) => "
+        "self.pos = nn.Parameter(torch.randn(1, 1 + (img // patch) ** 2, D))": (
+            "F1: the initialisation is free."
+        ),
+        "self.pos = nn.Parameter(0.02 * torch.randn(1, 1 + (img // patch) ** 2, D)) => "
+        "self.pos = nn.Parameter(0.04 * torch.randn(1, 1 + (img // patch) ** 2, D))": (
+            "F1: the initialisation is free."
+        ),
+        "x = torch.cat([self.cls.expand(len(x), -1, -1), x], dim=1) + self.pos => "
+        "x = torch.cat([self.cls.expand(len(x), 1, -1), x], dim=1) + self.pos": (
+            "The axis of tokens of `cls` has size 1 already."
+        ),
+    },
+    "zero_shot": {
+        "classes.append(sentences.mean(0)) => classes.append(sentences.sum(0))": (
+            "The sum has the direction of the mean, and only that is left."
+        ),
+        "return F.normalize(img_emb, dim=1) @ F.normalize(torch.stack(classes), dim=1).T => "
+        "return (F.normalize(img_emb, dim=1) @ F.normalize(torch.stack(classes), dim=1).T).detach()": (
+            "F2: no gradient is needed."
+        ),
+    },
+    "mm_retrieve": {
+        "return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k] => "
+        "return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k].detach()": (
+            "Indices have no gradient."
+        ),
+    },
+    "joint_index": {
+        "return torch.cat(clouds), (torch.arange(len(images) + len(texts)) >= len(images)).long() => "
+        "return (torch.cat(clouds).detach(), (torch.arange(len(images) + len(texts)) >= "
+        "len(images)).long())": "Gradients are not promised.",
+        "return torch.cat(clouds), (torch.arange(len(images) + len(texts)) >= len(images)).long() => "
+        "return (torch.cat(clouds), (torch.arange(len(images) + len(texts)) >= "
+        "len(images)).long().detach())": "Whole numbers have no gradient.",
+    },
+}

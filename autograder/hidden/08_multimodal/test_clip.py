@@ -1,18 +1,30 @@
-"""Hidden tests of the CLIP notebook: the same promises on other shapes, dtypes, seeds and edges."""
+"""Hidden tests of the CLIP notebook: the same promises on other shapes, dtypes, seeds and edges.
+
+golden_clip.npz holds what tiny random models of the library transformers gave once; golden_clip.py makes it.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from autograder.testing import close, exercise, pure, rule
 
 F32, F64 = torch.float32, torch.float64
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(Path(__file__).with_name("golden_clip.npz")) as stored:
+        return {name: torch.from_numpy(stored[name]) for name in stored.files}
 
 
 def unit(x: Tensor) -> Tensor:
@@ -177,25 +189,27 @@ def applied(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
 
+def cut(x: Tensor, p: int) -> Tensor:
+    """Patches by PyTorch's unfold, which gives channel, row, column; reordered."""
+    return F.unfold(x, p, stride=p).unflatten(1, (x.shape[1], p * p)).permute(0, 3, 2, 1).flatten(2)
+
+
 def vit_by_hand(w: dict[str, Tensor], patch: int, heads: int, pictures: Tensor) -> Tensor:
-    """One picture and one head at a time, from the definition."""
-    D, results = w["cls"].shape[-1], []
-    L = sum(name.endswith("qkv.bias") for name in w)
-    for picture in pictures:
-        x = applied(cut_by_loop(picture.detach()[None], patch)[0], w, "proj")
-        x = torch.cat([w["cls"][0], x]) + w["pos"][0]  # (1+N, D)
-        for i in range(L):
-            q, k, v = applied(normalised(x, w, f"blocks.{i}.norm1"), w, f"blocks.{i}.attn.qkv").split(D, -1)
-            outs = []
-            for h in range(heads):
-                own = slice(h * D // heads, (h + 1) * D // heads)
-                scores = q[:, own] @ k[:, own].T / math.sqrt(D / heads)
-                outs.append(scores.softmax(-1) @ v[:, own])
-            x = x + applied(torch.cat(outs, -1), w, f"blocks.{i}.attn.proj")
-            inner = applied(normalised(x, w, f"blocks.{i}.norm2"), w, f"blocks.{i}.mlp.fc1")
-            x = x + applied(inner * (1 + (inner / 2**0.5).erf()) / 2, w, f"blocks.{i}.mlp.fc2")
-        results.append(applied(normalised(x[0], w, "norm"), w, "head"))
-    return torch.stack(results)
+    """From the definition, one head at a time."""
+    D, L = w["cls"].shape[-1], sum(name.endswith("qkv.bias") for name in w)
+    tokens = applied(cut(pictures.detach(), patch), w, "proj")
+    x = torch.cat([w["cls"].repeat(len(pictures), 1, 1), tokens], dim=1) + w["pos"]  # (B, 1+N, D)
+    for i in range(L):
+        q, k, v = applied(normalised(x, w, f"blocks.{i}.norm1"), w, f"blocks.{i}.attn.qkv").split(D, -1)
+        outs = []
+        for h in range(heads):
+            own = slice(h * D // heads, (h + 1) * D // heads)
+            scores = q[..., own] @ k[..., own].mT / math.sqrt(D / heads)
+            outs.append(scores.softmax(-1) @ v[..., own])
+        x = x + applied(torch.cat(outs, -1), w, f"blocks.{i}.attn.proj")
+        inner = applied(normalised(x, w, f"blocks.{i}.norm2"), w, f"blocks.{i}.mlp.fc1")
+        x = x + applied(inner * (1 + (inner / 2**0.5).erf()) / 2, w, f"blocks.{i}.mlp.fc2")
+    return applied(normalised(x[:, 0], w, "norm"), w, "head")
 
 
 def loaded(submission, weights: dict[str, Tensor], img: int, patch: int, C: int, heads: int):
@@ -221,6 +235,16 @@ class TestViT:
         weights = vit_weights(rng, img, patch, C, D, L, classes)
         x = rng.normal(3, C, img, img, dtype=F64)
         close(loaded(submission, weights, img, patch, C, H)(x), vit_by_hand(weights, patch, H, x))
+
+    @rule("R2", "R3", "R4", "R5", "R6", "R7")
+    @pytest.mark.parametrize("which", ["a", "b"])
+    def test_agrees_with_transformers(self, submission, golden, which):
+        """With the weights of a ViT of the library transformers it gives that model's answers."""
+        start = f"{which}_weights."
+        weights = {name.removeprefix(start): w for name, w in golden.items() if name.startswith(start)}
+        img, patch, C, _, _, heads, _ = golden[f"{which}_config"].tolist()
+        vit = loaded(submission, weights, img, patch, C, heads)
+        close(vit(golden[f"{which}_images"]), golden[f"{which}_logits"])
 
     @rule("R1")
     @pytest.mark.parametrize("sizes", [(8, 2, 3, 8, 3, 4), (2, 1, 1, 4, 0, 2)], ids=["3 blocks", "no block"])
@@ -349,6 +373,13 @@ class TestInterpolatePos:
             atol=1e-3 if dtype == F32 else None,
         )
 
+    @rule("R2", "R3")
+    def test_agrees_with_transformers(self, submission, golden):
+        """Larger, oblong and smaller grids come out as in the library transformers."""
+        for i, size in enumerate(golden["pos_sizes"].tolist()):
+            got = submission.interpolate_pos(golden["pos_old"], 4, tuple(size))
+            close(got, golden[f"pos_new_{i}"], what=f"4 x 4 to {size[0]} x {size[1]}")
+
     @rule("R1")
     def test_an_int_is_a_square(self, submission, rng):
         """A grid may be given as an int or as a pair, each of the two on its own."""
@@ -409,6 +440,13 @@ class TestClipLoss:
         log_scale = torch.tensor(log_scale, dtype=dtype)
         want = loss_by_loop(img, txt, log_scale)
         close(submission.clip_loss(img, txt, log_scale), want, atol=1e-3 if dtype == F32 else None)
+
+    @rule("R1", "R2", "R3")
+    def test_agrees_with_transformers(self, submission, golden):
+        """The loss is that of the CLIP of the library transformers, with the scale at most 100."""
+        for log_scale, want in zip(golden["clip_scales"], golden["clip_losses"], strict=True):
+            got = submission.clip_loss(golden["clip_img"], golden["clip_txt"], log_scale)
+            close(got, want, what=f"the loss for logit_scale {log_scale:.2f}")
 
     @rule("R3")
     def test_both_directions_count(self, submission, rng):
