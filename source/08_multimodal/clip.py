@@ -31,7 +31,84 @@ from autograder import check
 torch.set_num_threads(1)  # with tensors this small one thread is fastest
 
 # %% [markdown]
-# STORY
+# ## The story: nobody labels four hundred million pictures
+#
+# For ten years, teaching a computer to see meant *labels*. Somebody looks at 1.28 million photographs and writes one of
+# 1,000 names on each. A network learns these names and nothing else: it knows some 120 breeds of dogs and has no word for
+# "birthday". Want "birthday"? Collect pictures, pay people, train again.
+#
+# But the web is full of pictures that somebody has already described, for other people: captions, titles, the text
+# around a photo. The descriptions are sloppy, in no fixed set of words, and often beside the point. They are also free,
+# in any number, and about everything.
+#
+# How do you learn from a sentence? Predicting it word by word is hard, and mostly not about the picture. In 2021
+# Radford and colleagues set an easier puzzle: here are $B$ pictures and $B$ captions, **which belongs to which?** Two
+# networks, one for pictures and one for text, each make a vector; pairs that belong together must point the same way.
+# This is CLIP, *contrastive language-image pre-training*. When it is trained, pictures and sentences live in one
+# space, and a question about pictures becomes a question about directions: sort by similarity to "a birthday party".
+#
+# In this notebook you build all of it, and train it on pictures that everybody has at hand: emoji. Each has an official
+# name, which is its caption, and a few keywords.
+
+# %% demo
+from pathlib import Path
+
+import clip_pictures as pictures
+import numpy as np
+
+with np.load(Path("data") / "emoji.npz") as stored:
+    emoji = {name: stored[name] for name in stored.files}
+drawings, names = emoji["images"], emoji["captions"].tolist()  # (1114, 32, 32, 3), 0 to 255
+images = torch.tensor(drawings).permute(0, 3, 1, 2) / 127.5 - 1  # (1114, 3, 32, 32), -1 to 1
+LEARN, EXAM = ((torch.tensor(emoji["held_out"]) == held).nonzero()[:, 0] for held in (False, True))
+print(f"{len(LEARN)} pictures to learn from, {len(EXAM)} kept back")
+
+SHOWN = [
+    "red apple",
+    "cat face",
+    "sun",
+    "guitar",
+    "rocket",
+    "pizza",
+    "t shirt",
+    "smiling face with sunglasses",
+]
+SHOWN += [
+    "palm tree",
+    "racing car",
+    "house",
+    "violin",
+    "octopus",
+    "birthday cake",
+    "green heart",
+    "soccer ball",
+]
+some = [names.index(name) for name in SHOWN]
+pictures.gallery(drawings[some], [names[i] for i in some])
+
+# %% [markdown]
+# *Sixteen of them, $32 \times 32$ pixels each, with their captions.*
+#
+# The two networks, drawn:
+
+# %% demo
+pictures.two_towers(drawings[some[0]], names[some[0]])
+
+# %% [markdown]
+# *The upper one is new, and the larger part of this notebook. The lower one is as simple as can be here: an average of
+# word vectors. What joins them is the loss, exercise 5.*
+#
+# ### The letters used in this notebook
+#
+# | letter | what | typical size |
+# |---|---|---|
+# | $B$ | pictures (or pairs) in a batch | 32,768 |
+# | $C$ | channels of a picture: red, green, blue | 3 |
+# | $H, W$ | height and width of a picture, in pixels (in `ViT`, where pictures are square, $H$ is the number of heads) | 224 |
+# | $p$ | side of a patch, in pixels | 16 |
+# | $N$ | patches of a picture | 196 |
+# | $D$ | features of a token, or of an embedding | 768 |
+# | $K$ | classes | 1,000 |
 
 # %% [markdown]
 # ## Exercise 1: `patchify`
@@ -236,7 +313,33 @@ check("unpatchify")
 # </details>
 
 # %% [markdown]
-# SEE PATCHES
+# ### See it: to patches and back
+#
+# Your two functions on an emoji. From left to right: the picture; cut and put together again; put together with the
+# patches in reverse order; and what you get from the *wrong* cut, a plain `reshape` to the right shape, put together
+# as if it were right.
+
+
+# %% demo
+def to_paper(x):
+    """(C, H, W), -1 to 1 -> (H, W, C), 0 to 1, for drawing."""
+    return ((x.detach() + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+picture = images[some[:1]]  # (1, 3, 32, 32)
+patches = patchify(picture, 8)  # (1, 16, 192)
+back = unpatchify(patches, 8, 32, 32)
+turned = unpatchify(patches.flip(1), 8, 32, 32)
+stripes = unpatchify(picture.reshape(1, 16, 192), 8, 32, 32)
+pictures.gallery(
+    [to_paper(x[0]) for x in (picture, back, turned, stripes)],
+    ["the picture", "cut and joined", "in reverse order", "cut by reshape"],
+    columns=4,
+)
+
+# %% [markdown]
+# The right-hand one is no bug of drawing: each "patch" holds stripes of two rows of one colour. All 3,072 numbers are
+# there and the shape is right, so a network will train on it, without an error. It just never gets to see a patch.
 
 # %% [markdown]
 # ## Exercise 3: `ViT`
@@ -434,6 +537,29 @@ check("ViT")
 # </details>
 
 # %% [markdown]
+# ### See it: what the positions are for
+#
+# An untrained ViT of yours, with random positions, reads a picture and the same picture with its patches shuffled.
+# Then once more with all positions set to zero.
+
+# %% demo
+torch.manual_seed(0)
+vit = ViT(32, 8, 3, 64, 2, 4, 10)
+nn.init.normal_(vit.pos, std=0.5)
+order = torch.randperm(16)
+shuffled = unpatchify(patchify(picture, 8)[:, order], 8, 32, 32)
+pictures.gallery([to_paper(picture[0]), to_paper(shuffled[0])], ["the picture", "shuffled"], columns=2)
+with torch.no_grad():
+    for label in ("with positions", "without positions"):
+        change = (vit(picture) - vit(shuffled)).norm() / vit(picture).norm()
+        print(f"{label:18} shuffling the patches changes the result by {change:.1%}")
+        vit.pos.zero_()
+
+# %% [markdown]
+# Without positions a picture is a bag of patches: the two are *the same* to the network, down to rounding. Everything
+# it knows about above and below, it must learn through `pos`.
+
+# %% [markdown]
 # ## Exercise 4: `interpolate_pos`
 #
 # **★ · about 12 minutes · needs: `F.interpolate`, axes · roadmap: vision transformers**
@@ -535,6 +661,26 @@ check("interpolate_pos")
 # back to (1, h2*w2, D); row 0 in front again
 # ```
 # </details>
+
+# %% [markdown]
+# ### See it: a map of colours
+#
+# Positions with three features can be drawn as colours: here red grows downwards, green to the right, and blue towards
+# the upper left corner. The class token is black.
+
+# %% demo
+down, right = torch.meshgrid(torch.linspace(0.1, 0.9, 4), torch.linspace(0.1, 0.9, 4), indexing="ij")
+pos = torch.cat([torch.zeros(1, 3), torch.stack([down, right, 1 - (down + right) / 2], -1).view(16, 3)])[None]
+larger = interpolate_pos(pos, 4, 12)
+as_a_line = F.interpolate(pos.mT, size=1 + 144, mode="linear").mT  # the class token goes in with the others
+grids = [rows[0, 1:].unflatten(0, (side, side)) for rows, side in ((pos, 4), (larger, 12), (as_a_line, 12))]
+pictures.gallery(
+    [grid.clamp(0, 1).numpy() for grid in grids], ["4 x 4", "12 x 12, yours", "12 x 12, as a line"], columns=3
+)
+
+# %% [markdown]
+# The right-hand one comes from resizing the *sequence*, class token and all. Neighbours in the sequence are neighbours
+# in a row, but nothing in it knows of columns, and the black of the class token runs into the corner.
 
 # %% [markdown]
 # ## Exercise 5: `clip_loss`
@@ -656,7 +802,23 @@ check("clip_loss")
 # </details>
 
 # %% [markdown]
-# SEE CLIP LOSS
+# ### See it: why there is a scale
+#
+# What is the lowest loss that a batch can reach? Suppose the networks are perfect: every picture points exactly where
+# its caption points, and all different pairs are perpendicular. Your `clip_loss`, for batches of 8, 64 and 512:
+
+# %% demo
+print("                     loss of a perfect batch")
+print("scale        B = 8          B = 64         B = 512")
+for scale in (1, 5, 14, 100):
+    row = [clip_loss(torch.eye(B), torch.eye(B), torch.tensor(float(scale)).log()) for B in (8, 64, 512)]
+    print(f"{scale:5}", *(f"{loss:14.4f}" for loss in row))
+print("guess", *(f"{torch.tensor(float(B)).log():14.4f}" for B in (8, 64, 512)))
+
+# %% [markdown]
+# With a scale of 1 even perfect networks are hardly better than guessing, and the gradient pushes them towards
+# something that cannot be reached. CLIP starts at $1 / 0.07 \approx 14$, and the scale rises by itself while the networks get
+# better, until it meets the cap at 100.
 
 # %% [markdown]
 # ## Exercise 6: `zero_shot`
@@ -845,7 +1007,181 @@ check("mm_retrieve")
 # </details>
 
 # %% [markdown]
-# SEE IT WORK
+# ## See it work: type a word, find a picture
+#
+# Everything is there. The picture tower is your `ViT` with one block and patches of $8 \times 8$ pixels; `classes` is now
+# the size of the embedding. The text tower averages the vectors of the words it knows from training. A pair is a picture
+# and a sentence made of its name, its keywords and a template. Two things keep the towers from learning a thousand
+# pairs by heart: each time some of the words are left out, and the picture is moved and zoomed a little.
+
+# %% demo
+import random
+
+TEMPLATES = ["{}", "a picture of {}", "an emoji of {}", "a small drawing of {}"]
+words = [[*name.split(), *more.split()] for name, more in zip(names, emoji["keywords"].tolist(), strict=True)]
+
+
+class AverageOfWords(nn.Module):
+    """The text tower: the mean of the vectors of the known words, through one matrix."""
+
+    def __init__(self, sentences, D):
+        super().__init__()
+        self.place = {word: i for i, word in enumerate(dict.fromkeys(" ".join(sentences).split()))}
+        self.vectors, self.out = nn.Embedding(len(self.place), D), nn.Linear(D, D)
+        nn.init.normal_(self.vectors.weight, std=0.02)
+
+    def forward(self, sentences):
+        known = [[self.place[w] for w in sentence.split() if w in self.place] for sentence in sentences]
+        starts = torch.tensor([0, *map(len, known)]).cumsum(0)[:-1]
+        flat = torch.tensor([place for row in known for place in row], dtype=torch.long)
+        return self.out(F.embedding_bag(flat, self.vectors.weight, starts))
+
+
+class CLIP(nn.Module):
+    def __init__(self, D=64):
+        super().__init__()
+        self.see = ViT(32, 8, 3, D, 1, 4, classes=D)
+        nn.init.normal_(self.see.pos, std=0.02)
+        nn.init.normal_(self.see.cls, std=0.02)
+        self.read = AverageOfWords([*TEMPLATES, *(" ".join(words[i]) for i in LEARN.tolist())], D)
+        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+
+def moved(x, draw):
+    """Each picture moved by up to two pixels and zoomed by up to 12 %; what comes in from outside is white."""
+    change = torch.eye(2, 3).repeat(len(x), 1, 1)
+    change[:, :, 2] = (torch.rand(len(x), 2, generator=draw) - 0.5) / 4
+    change[:, :, :2] *= 1 + 0.24 * (torch.rand(len(x), 1, 1, generator=draw) - 0.5)
+    return F.grid_sample(x - 1, F.affine_grid(change, x.shape, align_corners=False), align_corners=False) + 1
+
+
+def train(model, loss_of, steps=420, B=128):
+    """AdamW with a rate that rises, then falls; gives the loss of every step."""
+    draw, pick, losses = torch.Generator().manual_seed(0), random.Random(0), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps, pct_start=0.1)
+    for _ in range(steps):
+        batch = LEARN[torch.randint(len(LEARN), (B,), generator=draw)]
+        texts = []
+        for i in batch.tolist():
+            left = [word for word in words[i] if pick.random() < 0.6] or [names[i]]
+            texts.append(pick.choice(TEMPLATES).format(" ".join(left)))
+        loss = loss_of(model.see(moved(images[batch], draw)), model.read(texts), model.logit_scale)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    return losses
+
+
+torch.manual_seed(0)
+model = CLIP()
+with torch.no_grad():
+    untrained = model.see(images), model.read(names)
+losses = train(model, clip_loss)
+guessing = torch.tensor(128.0).log().item()
+pictures.losses({"yours": losses}, guessing)
+print(
+    f"{sum(w.numel() for w in model.parameters()):,} numbers learned; the scale is now {model.logit_scale.exp():.1f}"
+)
+
+# %% [markdown]
+# That took about ten seconds of computing. Now the pictures it has **never seen**: 140 emoji were kept back. For each of
+# their names, your `mm_retrieve` sorts all 140 pictures. How often is the right one first, or among the first 5 or 10?
+
+# %% demo
+with torch.no_grad():
+    seen, read = model.see(images), model.read(names)  # (1114, 64) each
+
+
+def recall(which, k):
+    """How often the picture is among the first k for its own name."""
+    found = mm_retrieve(read[which], seen[which], k)
+    return (found == torch.arange(len(which))[:, None]).any(1).float().mean().item()
+
+
+ks = [1, 5, 10]
+pictures.recalls({"never seen": [recall(EXAM, k) for k in ks]}, ks, [k / len(EXAM) for k in ks])
+
+# %% [markdown]
+# RECALL PROSE
+#
+# Six of these pairs, with the two choices that the loss compares. (Multiplied by the learned scale, as in training.)
+
+# %% demo
+six = [
+    names.index(name)
+    for name in ("green apple", "cat face", "full moon face", "office building", "blue book", "tennis")
+]
+logits = model.logit_scale.exp().detach() * F.normalize(seen[six], dim=1) @ F.normalize(read[six], dim=1).T
+pictures.two_directions(logits.numpy(), drawings[six], [names[i] for i in six])
+
+# %% [markdown]
+# ### Ask it in words of your own
+#
+# The gallery is now all 1,114 pictures. Green frames mark the pictures that have one of the asked words in their name
+# or keywords. **Change the questions**: any word will do that occurs in some name (unknown words are skipped).
+
+# %% demo
+questions = ["red fruit", "fast train", "wild animal", "love", "music", "a cold winter"]
+with torch.no_grad():
+    found = mm_retrieve(model.read(questions), seen, 8).tolist()
+fits = [
+    [bool(set(question.split()) & set(words[i])) for i in row]
+    for question, row in zip(questions, found, strict=True)
+]
+pictures.retrieval(questions, [[drawings[i] for i in row] for row in found], fits)
+
+# %% [markdown]
+# RETRIEVAL PROSE
+#
+# ### Zero-shot: sixteen kinds it was never trained to tell apart
+#
+# No classifier was trained. The names of sixteen kinds, put into sentences, *are* the classifier; the pictures are those
+# kept back. The sentences below were not used in training either.
+
+# %% demo
+kinds, kind = emoji["kind_names"].tolist(), torch.tensor(emoji["kind"]).long()
+exam = EXAM[kind[EXAM] >= 0]
+SENTENCES = [
+    "look at this {}",
+    "my favourite {}",
+    "a big {}",
+    "the best {} of all",
+    "a nice {}",
+    "one more {}",
+]
+SENTENCES += [
+    "here is the {}",
+    "a {} for you",
+    "this is a small {}",
+    "a {} in a corner",
+    "another {} from my phone",
+]
+
+
+def accuracy(templates):
+    with torch.no_grad():
+        scores = zero_shot(seen[exam], kinds, templates, model.read)
+    return (scores.argmax(1) == kind[exam]).float().mean().item()
+
+
+single = [accuracy([template]) for template in SENTENCES]
+print(f"right of {len(exam)} pictures, 16 kinds")
+print(f"  one sentence: {min(single):.0%} to {max(single):.0%}, on average {sum(single) / len(single):.0%}")
+print(f"  all {len(SENTENCES)} sentences, averaged: {accuracy(SENTENCES):.0%}")
+print(
+    f"  always the most frequent kind: {kind[exam].bincount().max() / len(exam):.0%}, guessing: {1 / 16:.0%}"
+)
+
+five = [names.index(name) for name in ("green apple", "cat face", "oncoming bus", "sun", "crying face")]
+with torch.no_grad():
+    chances = (model.logit_scale.exp() * zero_shot(seen[five], kinds, SENTENCES, model.read)).softmax(1)
+pictures.zero_shot_bars(drawings[five], chances.numpy(), kinds, kind[five].tolist())
+
+# %% [markdown]
+# ZERO PROSE
 
 # %% [markdown]
 # ## Bonus exercise 8: `joint_index`
@@ -853,10 +1189,9 @@ check("mm_retrieve")
 # **★★ · about 10 minutes · needs: exercise 7 · roadmap: text and multimodal embeddings**
 #
 # One store for everything: put the embeddings of pictures and of texts into the same index, and any query finds both.
-# It sounds as if the loss had made it possible; and then every text query returns nothing but texts. CLIP's two kinds
-# of embeddings do not mix: they lie in two separate clouds, and two texts about different things are often nearer to
-# each other than a text to its own picture. The loss never asked for anything else: it only compares pictures *with
-# captions*.
+# It sounds as if the loss had made it possible. But with the published CLIP a text finds next to nothing but texts: the
+# two kinds of embeddings lie in two separate clouds, and two texts about different things are nearer to each other than
+# a text to its own picture. The loss never asked for anything else: it only compares pictures *with captions*.
 #
 # The simplest remedy: subtract from each kind its own average, so that both clouds lie around the origin.
 #
@@ -906,7 +1241,7 @@ def joint_index(images: Tensor, texts: Tensor, center: bool = False) -> tuple[Te
         store: (N + M, D), dtype of images. Unit rows, pictures first.
         kind: (N + M,) int64. 0 for a picture, 1 for a text.
 
-    Source: Liang et al. 2022, section 4 (the gap, and what moving the clouds does).
+    Source: Liang et al. 2022, on moving the two clouds towards each other.
     """
     ### BEGIN SOLUTION
     clouds = [F.normalize(rows, dim=1) for rows in (images, texts)]
@@ -979,7 +1314,7 @@ def modality_gap(a: Tensor, b: Tensor) -> float:
     Returns:
         The distance, from 0 to 2.
 
-    Source: Liang et al. 2022, section 4.1.
+    Source: Liang et al. 2022, the definition of the modality gap.
     """
     ### BEGIN SOLUTION
     return (F.normalize(a, dim=1).mean(0) - F.normalize(b, dim=1).mean(0)).norm().item()
@@ -1011,4 +1346,146 @@ check("modality_gap")
 # </details>
 
 # %% [markdown]
-# END
+# ### See it: the gap, before and after
+#
+# The clouds of the 140 pictures kept back and of their names: of the untrained towers, of the trained ones, and
+# centred by your `joint_index`.
+
+# %% demo
+before = (untrained[0][EXAM], untrained[1][EXAM])
+after = (seen[EXAM], read[EXAM])
+store, which = joint_index(*after, center=True)
+centred = (store[which == 0], store[which == 1])
+clouds = {"untrained": before, "trained": after, "trained, centred": centred}
+for title, pair in clouds.items():
+    print(f"{title:17} gap {modality_gap(*pair):.2f}")
+pictures.clouds({title: tuple(cloud.numpy() for cloud in pair) for title, pair in clouds.items()})
+
+print("\na name asks the joint store of 140 pictures and 140 names:")
+for center in (False, True):
+    store, which = joint_index(*after, center=center)
+    nearest = mm_retrieve(store[which == 1], store, 6)
+    others = torch.stack(
+        [row[row != 140 + i][:5] for i, row in enumerate(nearest)]
+    )  # without the name itself
+    share = (which[others] == 0).float().mean()
+    own = (others == torch.arange(140)[:, None]).any(1).float().mean()
+    print(
+        f"  {'centred' if center else 'as it is':9} pictures among the first five: {share:.0%}, its own among them: {own:.0%}"
+    )
+
+# %% [markdown]
+# GAP PROSE
+#
+# ## Break it
+#
+# BREAK PROSE
+
+# %% [markdown]
+# ## Real scale
+#
+# Your class is not a toy version: with other numbers it *is* the published network. On the device `meta` PyTorch builds a
+# model without storing a single number of it. The three sizes of the ViT paper, with patches of 16 pixels and one of 14,
+# and what it costs to read one picture:
+
+# %% demo
+print("                                 parameters   tokens   billion multiply-adds")
+for name, img, patch, D, L, H in (
+    ("ViT-B/16", 224, 16, 768, 12, 12),
+    ("ViT-L/16", 224, 16, 1024, 24, 16),
+    ("ViT-H/14", 224, 14, 1280, 32, 16),
+    ("ViT-B/16, picture of 448", 448, 16, 768, 12, 12),
+):
+    with torch.device("meta"):
+        n = sum(w.numel() for w in ViT(img, patch, 3, D, L, H, 1000).parameters())
+    T = 1 + (img // patch) ** 2
+    work = L * (12 * T * D * D + 2 * T * T * D) + (T - 1) * patch * patch * 3 * D
+    print(f"{name:26} {n:16,} {T:8} {work / 1e9:15.1f}")
+
+pairs, B, D = 400e6, 32768, 768
+print(f"\nCLIP's batch: {B:,} pairs, so {B * B:,} cosines; stored in 32 bits, {B * B * 4 / 1e9:.1f} GB")
+print(
+    f"the vectors themselves: {2 * B * D * 4 / 1e6:.0f} MB; seen in training: {32 * pairs / 1e9:.1f} billion pairs"
+)
+
+# %% [markdown]
+# Two things to take along. The *table of cosines* is larger than everything that goes into it; so each machine keeps
+# its own rows of it, and only the vectors travel. And a picture of twice the side has four times the tokens: here
+# attention's own share of the work is still small, the rest grows in proportion to the tokens. This is why models that
+# read pages of text are so much slower than models that look at photographs.
+#
+# ## Check yourself
+#
+# **You train CLIP with batches of 64 pairs. A colleague trains the same model on the same data with batches of 4,096, and
+# her loss is much higher than yours at every step. What do you conclude?**
+#
+# <details><summary>A. Her learning rate is wrong</summary>
+#
+# It may be, but this is no sign of it. Compare with guessing first: $\ln 64 \approx 4.2$ and $\ln 4096 \approx 8.3$.
+# </details>
+#
+# <details><summary>B. Nothing yet: her puzzle is harder</summary>
+#
+# <b>Yes.</b> The loss is that of picking one of $B$. With 4,096 candidates there are more near misses, so the same
+# model has a higher loss. Compare recall on one and the same gallery instead. (Her model will probably be the better
+# one: more near misses are what it learns from.)
+# </details>
+#
+# <details><summary>C. Large batches average the gradient too much, use small ones</summary>
+#
+# For other losses one may discuss it. Here a larger batch changes the <em>question</em>: every pair is compared with more
+# others.
+# </details>
+#
+# <details><summary>D. Her scale has not been learned</summary>
+#
+# That would show in the value of the scale, and it would hurt at any batch size.
+# </details>
+#
+# %% [markdown]
+# **You want zero-shot classes for "bank" the building, but pictures of river banks come up as well. What is the cheapest
+# remedy?**
+#
+# <details><summary>A. Train the image tower on more buildings</summary>
+#
+# It costs a training run, and the picture is not what is ambiguous: the word is.
+# </details>
+#
+# <details><summary>B. Better templates, such as "a bank, a building in a city"</summary>
+#
+# <b>Yes.</b> The sentence is the classifier. Words around the name settle what it means, without touching a weight. The
+# authors of CLIP did this for every data set they tested.
+# </details>
+#
+# <details><summary>C. Raise the scale</summary>
+#
+# That sharpens the softmax and does not change the order: the same class stays first.
+# </details>
+#
+# <details><summary>D. Normalise the average of the templates once more</summary>
+#
+# It has length 1 already. And a length cannot change what a direction means.
+# </details>
+#
+# ## Where it comes back
+#
+# The next notebook lets a language model *look*: the tokens of your ViT, all of them and not only the class token, become
+# words of a prompt. *Audio and video* cuts spectrograms and films into patches. The loss comes back wherever two things
+# must be found for each other, among them the text embeddings of section 7.
+#
+# ## Reading list
+#
+# - Dosovitskiy et al., *An Image Is Worth 16x16 Words*, 2021: section 3.1 (equations 1 to 4: your `ViT`), section 3.2
+#   (`interpolate_pos`), figure 7 (what the learned positions look like).
+# - Radford et al., *Learning Transferable Visual Models From Natural Language Supervision* (CLIP), 2021: figure 1 and
+#   figure 3 (the loss in nine lines), section 2 (how it was trained), section 3.1.4 (templates), section 6 (limits).
+# - Liang et al., *Mind the Gap*, 2022: why there are two clouds, and what moving them does.
+# - van den Oord, Li, Vinyals, *Representation Learning with Contrastive Predictive Coding*, 2018: section 2.3, the loss
+#   before CLIP.
+# - Zhai et al., *Sigmoid Loss for Language Image Pre-Training* (SigLIP), 2023: section 3, a loss that needs no softmax.
+# - He et al., *Masked Autoencoders Are Scalable Vision Learners*, 2022: section 3 (`unpatchify` at work).
+# - Baltrusaitis, Ahuja, Morency, *Multimodal Machine Learning: A Survey and Taxonomy*, 2019: sections 1 and 4.
+# - Elgendy, *Deep Learning for Vision Systems*: chapters 3 and 10 (convolutional networks; visual embeddings).
+#
+# The emoji are from Noto Emoji (Google, Apache License 2.0); their names and keywords from the Unicode Consortium, in the
+# form of the package emojibase-data. The licences lie beside the data.
