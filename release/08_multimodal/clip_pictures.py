@@ -228,8 +228,8 @@ def clouds(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], lines: int = 25) 
         both = np.concatenate(units)
         _, _, directions = np.linalg.svd(both - both.mean(0), full_matrices=False)
         images, captions = ((u - both.mean(0)) @ directions[:2].T for u in units)
-        for a, b in list(zip(images, captions, strict=True))[:lines]:
-            ax.plot(*np.stack([a, b]).T, color=GREY, lw=0.7, zorder=1)
+        for i in np.linspace(0, len(images) - 1, min(lines, len(images))).astype(int):
+            ax.plot(*np.stack([images[i], captions[i]]).T, color=GREY, lw=0.7, zorder=1)
         for cloud, color, name in ((images, BLUE, "images"), (captions, GREEN, "captions")):
             ax.scatter(*cloud.T, s=14, color=color, alpha=0.55, lw=0, label=name)
             ax.plot(*cloud.mean(0), "X", ms=12, mfc=color, mec="white", zorder=4)
