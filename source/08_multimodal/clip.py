@@ -1105,7 +1105,10 @@ ks = [1, 5, 10]
 pictures.recalls({"never seen": [recall(read[EXAM], seen[EXAM], k) for k in ks]}, ks, [k / 140 for k in ks])
 
 # %% [markdown]
-# RECALLPROSE
+# On five seeds the right picture is first for R1A to R1B of the names, and among the first five for R5A to R5B; by chance
+# it would be 0.7 % and 3.6 %. For the pictures it has learned from, searched among all 974 of them, LEARNA to LEARNB are
+# first. So a good part of what it knows is learned by heart, and some of it holds for pictures it has never seen. That is
+# what a thousand pairs buy. CLIP had four hundred thousand times as many.
 #
 # Six of these pairs, with the two choices that the loss compares: the cosines times the learned scale, through a
 # softmax along the rows and along the columns.
@@ -1133,7 +1136,7 @@ fits = [
 pictures.retrieval(questions, [[drawings[i] for i in row] for row in found], fits)
 
 # %% [markdown]
-# RETRIEVALPROSE
+# RETR
 #
 # ### Zero-shot: sixteen kinds it was never trained to tell apart
 #
@@ -1181,7 +1184,11 @@ with torch.no_grad():
 pictures.zero_shot_bars(drawings[five], chances.numpy(), kinds, kind[five].tolist())
 
 # %% [markdown]
-# ZEROPROSE
+# Two thirds are wrong, but without one labelled picture it is well above "always say *face*". How much depends on the
+# sentence: a word that happens to mean something to the text tower pulls all classes its way. On five seeds the eleven
+# sentences alone gave between S0 and S1; their average ENS0 to ENS1. It is not better than the best sentence, but you
+# need not know which one that is. (The word vectors of this tower are simply averaged, so to *this* model the bare
+# name is as good as any sentence. CLIP's text tower is a transformer, and gains.)
 
 # %% [markdown]
 # ## Bonus exercise 8: `joint_index`
@@ -1375,44 +1382,47 @@ for center in (False, True):
     )
 
 # %% [markdown]
-# GAP PROSE
+# Training has brought the clouds together, from a gap of 1.4 to about 0.25, without closing it. Centring closes what is
+# left and mixes the kinds: more of the five nearest neighbours are pictures. Finding its *own* picture gets easier for
+# some names and harder for others, as a large gap was never our problem. In the published CLIP it is: Liang and
+# colleagues measured 0.82 there.
 #
 # ## Break it
 #
 # Two of the mistakes that the tests look for, on purpose.
 #
-# **1. One direction only.** Three short trainings: with your loss, with the pictures choosing captions only, and with the
-# captions choosing pictures only. Then two questions to each: is the picture among the first five for its name, and
-# which of the sixteen kinds is it?
+# **1. Attention along the wrong axis.** The tokens have shape $(B, 1 + N, D)$, but many libraries expect $(1 + N, B, D)$.
+# Mix the two up, and attention runs along the batch: each token looks at the tokens *at the same place in the other
+# pictures*. All shapes fit.
 
 
 # %% demo
-def one_direction(img, txt, logit_scale):
-    cosines = F.normalize(img, dim=1) @ F.normalize(txt, dim=1).T
-    return F.cross_entropy(logit_scale.exp().clamp(max=100) * cosines, torch.arange(len(img)))
+class AcrossPictures(ViT):
+    def forward(self, x):
+        x = self.proj(patchify(x, 8))
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], dim=1) + self.pos
+        for block in self.blocks:
+            qkv = block.attn.qkv(block.norm1(x)).transpose(0, 1)  # (1+N, B, 3D): here it happens
+            q, k, v = (y.unflatten(-1, (4, -1)).transpose(1, 2) for y in qkv.chunk(3, dim=-1))
+            heads = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            x = x + block.attn.proj(heads.transpose(0, 1))
+            x = x + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
+        return self.head(self.norm(x)[:, 0])
 
 
-print("never seen:                  picture among   zero-shot   most frequent")
-print("                            the first five     right        answer")
-for label, loss_of in (
-    ("both directions", clip_loss),
-    ("pictures choose only", one_direction),
-    ("captions choose only", lambda img, txt, logit_scale: one_direction(txt, img, logit_scale)),
-):
-    torch.manual_seed(0)
-    short = CLIP()
-    train(short, loss_of, steps=150)
-    with torch.no_grad():
-        img, txt = short.see(images), short.read(names)
-        answers = zero_shot(img[exam], kinds, ["{}"], short.read).argmax(1)
-    right, favourite = (answers == kind[exam]).float().mean(), answers.mode().values
-    print(
-        f"{label:26} {recall(txt[EXAM], img[EXAM], 5):12.0%} {right:13.0%}"
-        f"       {kinds[favourite]} ({(answers == favourite).float().mean():.0%})"
-    )
+torch.manual_seed(0)
+mixed = CLIP()
+mixed.see = AcrossPictures(32, 8, 3, 64, 1, 4, 64)
+pictures.losses({"yours": losses, "attention across pictures": train(mixed, clip_loss, steps=150)}, guessing)
+with torch.no_grad():
+    one, other = mixed.see(images[six])[:2]
+print(f"cosine of the vectors of a {SIX[0]} and a {SIX[1]}: {F.cosine_similarity(one, other, dim=0):.6f}")
 
 # %% [markdown]
-# ONEPROSE
+# The loss comes down to that of guessing, and stays. The class token is the same vector for every picture, and it now
+# sees nothing but the class tokens of the other pictures. No pixel ever reaches it: all pictures get one and the same
+# vector. **A contrastive loss that settles at $\ln B$ means that the vectors do not depend on the input.** With more blocks
+# the mistake is as bad, and here a batch of *one* picture would not have shown it.
 #
 # **2. Search by dot product.** Pictures ask for their names, once with your `mm_retrieve`, once without dividing by the
 # lengths. The lengths of the 140 names differ, because nothing in the loss ever asked them not to.
@@ -1434,7 +1444,8 @@ for label, found in (("cosine", by_cosine), ("dot product", by_dot)):
     )
 
 # %% [markdown]
-# BREAKPROSE
+# With the dot product a few long names are the answer to almost everything. On three seeds the right name was among the
+# first five for B0 to B1 of the pictures with the cosine, and for D0 to D1 without.
 
 # %% [markdown]
 # ## Real scale
