@@ -466,10 +466,9 @@ class ViT(nn.Module):
             (B, classes), dtype of x.
         """
         ### BEGIN SOLUTION
-        cut = x.unfold(2, self.patch, self.patch).unfold(
-            3, self.patch, self.patch
-        )  # (B, C, rows, cols, p, p)
-        x = self.proj(cut.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2))  # (B, N, D)
+        p = self.patch
+        cut = x.unfold(2, p, p).unfold(3, p, p).permute(0, 2, 3, 4, 5, 1)  # (B, rows, columns, p, p, C)
+        x = self.proj(cut.flatten(3).flatten(1, 2))  # (B, N, D)
         x = torch.cat([self.cls.expand(len(x), -1, -1), x], dim=1) + self.pos  # (B, 1+N, D)
         for block in self.blocks:
             attn, mlp = block["attn"], block["mlp"]
