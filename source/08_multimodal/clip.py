@@ -1069,7 +1069,7 @@ count = sum(w.numel() for w in model.parameters())
 print(f"{count:,} numbers learned; the scale is now {model.logit_scale.exp():.1f}")
 
 # %% [markdown]
-# That took ten to twelve seconds of computing. Now the pictures it has **never seen**: 140 emoji were kept back. For each of
+# That took some eleven seconds of computing. Now the pictures it has **never seen**: 140 emoji were kept back. For each of
 # their names, your `mm_retrieve` sorts all 140 pictures. How often is the right one first, or among the first 5 or 10?
 
 
@@ -1124,7 +1124,7 @@ pictures.retrieval(questions, [[drawings[i] for i in row] for row in found], fit
 # ### Zero-shot: sixteen kinds it was never trained to tell apart
 #
 # No classifier was trained. The names of sixteen kinds, put into sentences, *are* the classifier; the pictures are those
-# kept back. No sentence like these was seen in training.
+# kept back. The sixteen words did occur in names and keywords, like any other word; sentences like these never did.
 
 # %% demo
 kinds, kind = emoji["kind_names"].tolist(), torch.tensor(emoji["kind"]).long()
@@ -1344,14 +1344,11 @@ print("\na name asks the joint store of 140 pictures and 140 names:")
 for center in (False, True):
     store, which = joint_index(*after, center=center)
     nearest = mm_retrieve(store[which == 1], store, 6)
-    others = torch.stack(
-        [row[row != 140 + i][:5] for i, row in enumerate(nearest)]
-    )  # without the name itself
+    others = torch.stack([row[row != 140 + i][:5] for i, row in enumerate(nearest)])  # not the name itself
     share = (which[others] == 0).float().mean()
     own = (others == torch.arange(140)[:, None]).any(1).float().mean()
-    print(
-        f"  {'centred' if center else 'as it is':9} pictures among the first five: {share:.0%}, its own among them: {own:.0%}"
-    )
+    label = "centred" if center else "as it is"
+    print(f"  {label:9} pictures among the first five: {share:.0%}, its own among them: {own:.0%}")
 
 # %% [markdown]
 # Training has brought the clouds together, from a gap of about 0.9 to 0.24 to 0.26 (five seeds), without closing it.
@@ -1369,7 +1366,7 @@ for center in (False, True):
 
 
 # %% demo
-class AcrossPictures(ViT):
+class AcrossPictures(ViT):  # the parameters are those of your ViT
     def forward(self, x):
         x = self.proj(patchify(x, 8))
         x = torch.cat([self.cls.expand(len(x), -1, -1), x], dim=1) + self.pos
@@ -1393,8 +1390,8 @@ print(f"cosine of the vectors of a {SIX[0]} and a {SIX[1]}: {F.cosine_similarity
 # %% [markdown]
 # The loss comes down to that of guessing, and stays. The class token is the same vector for every picture, and it now
 # sees nothing but the class tokens of the other pictures. No pixel ever reaches it: all pictures get one and the same
-# vector. **A contrastive loss that settles at $\ln B$ means that the vectors do not depend on the input.** With more blocks
-# the mistake is as bad, and here a batch of *one* picture would not have shown it.
+# vector. **A contrastive loss that settles at $\ln B$ means that the vectors do not depend on the input.** More blocks do
+# not help: no path leads from a patch to the class token's place.
 #
 # **2. Search by dot product.** Pictures ask for their names, once with your `mm_retrieve`, once without dividing by the
 # lengths. The lengths of the 140 names differ, because nothing in the loss ever asked them not to.
