@@ -798,8 +798,8 @@ print("guess", *(f"{torch.tensor(float(B)).log():14.4f}" for B in (8, 64, 512)))
 
 # %% [markdown]
 # With a scale of 1 even perfect networks are hardly better than guessing, and the gradient pushes them towards
-# something that cannot be reached. CLIP starts at $1 / 0.07 \approx 14$, and the scale rises by itself while the networks get
-# better, until it meets the cap at 100.
+# something that cannot be reached. CLIP starts at $1 / 0.07 \approx 14$ and lets the scale find its
+# place: as the networks get better, a larger one pays, until it meets the cap at 100.
 
 # %% [markdown]
 # ## Exercise 6: `zero_shot`
@@ -1069,8 +1069,11 @@ count = sum(w.numel() for w in model.parameters())
 print(f"{count:,} numbers learned; the scale is now {model.logit_scale.exp():.1f}")
 
 # %% [markdown]
-# That took some eleven seconds of computing. Now the pictures it has **never seen**: 140 emoji were kept back. For each of
-# their names, your `mm_retrieve` sorts all 140 pictures. How often is the right one first, or among the first 5 or 10?
+# That took some eleven seconds of computing. The scale began at 14.3; on five seeds it ended between 13.0 and 13.7, far from
+# the cap: so short a training has no use for more.
+#
+# Now the pictures it has **never seen**: 140 emoji were kept back. For each of their names, your `mm_retrieve` sorts all
+# 140 pictures. How often is the right one first, or among the first 5 or 10?
 
 
 # %% demo

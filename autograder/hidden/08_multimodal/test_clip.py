@@ -310,7 +310,7 @@ class TestViT:
 
     @rule("R7")
     def test_gradient_of_the_picture(self, submission, rng):
-        """Without blocks the gradient of the picture is zero; with one it is that of finite differences."""
+        """The gradient that reaches the picture is that of finite differences."""
         weights, x = vit_weights(rng, 2, 1, 1, 4, 1, 2), rng.normal(1, 1, 2, 2, dtype=F64).requires_grad_()
         dout, h = rng.normal(1, 2, dtype=F64), 1e-5
         (got,) = grads(loaded(submission, weights, 2, 1, 1, 2)(x), (x,), dout)
