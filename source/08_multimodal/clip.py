@@ -1159,8 +1159,8 @@ with torch.no_grad():
 pictures.zero_shot_bars(drawings[five], chances.numpy(), kinds, kind[five].tolist())
 
 # %% [markdown]
-# Most answers are wrong, but without one labelled picture it is well above "always say *face*". On five seeds the bare
-# names gave 39 to 46 %, the eleven sentences averaged 33 to 40 %, and single ones 31 to 46 %. So here the sentences do
+# Most answers are wrong, but without one labelled picture it is well above "always say *face*". In six trainings the
+# bare names gave 39 to 46 %, the eleven sentences averaged 33 to 40 %, and single ones 28 to 46 %. So here the sentences do
 # not help, averaged or not, and you can see why: this text tower averages words, so "look at this" adds the same
 # vector to every class. CLIP's text tower is a transformer, where a sentence changes what a word *means*; there averaging
 # pays.
