@@ -61,8 +61,8 @@ def test_a_missing_source_is_said(tmp_path: Path) -> None:
 
 def test_the_released_notebook_knows_its_exercises(released: Released) -> None:
     assert released.exercises == (
-        Exercise("double", 2.0, topics=("S1.1",), forbid=("np.add",)),
-        Exercise("Counter", 3.0, limit=5.0, topics=("S1.1", "S1.2")),
+        Exercise("double", 2.0, limit=3.0, topics=("S1.1",), forbid=("np.add",)),
+        Exercise("Counter", 3.0, limit=3.0, topics=("S1.1", "S1.2")),
         Exercise("scale", 1.0, bonus=True),
     )
     assert [c.role for c in released.cells if c.kind == "code"] == [

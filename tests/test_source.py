@@ -31,8 +31,8 @@ def test_every_cell_gets_its_role(course: Course) -> None:
         "text", "answer", "check", "text", "answer", "check", "text",
     ]  # fmt: skip
     assert [(e.name, e.points, e.bonus, e.limit) for e, _ in tiny.checks] == [
-        ("double", 2.0, False, 10.0),
-        ("Counter", 3.0, False, 5.0),
+        ("double", 2.0, False, 3.0),
+        ("Counter", 3.0, False, 3.0),
         ("scale", 1.0, True, 10.0),
     ]
 

@@ -34,7 +34,7 @@ def double(x: np.ndarray) -> np.ndarray:
     ### END SOLUTION
 
 
-# %% points=2 topics=S1.1 forbid=np.add
+# %% points=2 topics=S1.1 forbid=np.add limit=3
 check("double")
 
 # %% demo
@@ -75,7 +75,7 @@ class Counter:
         ### END SOLUTION
 
 
-# %% points=3 topics=S1.1,S1.2 limit=5
+# %% points=3 topics=S1.1,S1.2 limit=3
 check("Counter")
 
 # %% [markdown]
