@@ -6,6 +6,7 @@ bugs a traceback.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -21,6 +22,7 @@ __all__ = ["app", "run"]
 # like its module; such a module imports nothing heavy at its top, so that --help stays quick.
 COMMANDS = ("grade", "build", "verify", "cohort", "doctor")
 INTERRUPTED = 130
+DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}  # the machine's, and no bug
 
 app = typer.Typer(
     name="autograder",
@@ -44,6 +46,11 @@ def run() -> int:
         app(prog_name="autograder")
     except (CourseError, CouldNotRun) as error:
         typer.echo(f"{'Error' if isinstance(error, CourseError) else 'Could not run'}: {error}", err=True)
+        return 1
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        typer.echo(f"Could not run: {error.filename or 'a file'}: {error.strerror}", err=True)
         return 1
     except SystemExit as end:
         if end.code != INTERRUPTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,7 @@ __all__ = ["grade"]
 
 def grade(
     paths: Annotated[
-        list[Path], typer.Argument(help="Notebooks, or folders to search for them.", metavar="PATH...")
+        list[Path], typer.Argument(help="Notebooks, or folders to search for them.", metavar="PATH")
     ],
     as_: Annotated[
         str,
@@ -30,13 +31,17 @@ def grade(
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page per notebook into this folder.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page per notebook into this folder.", metavar="DIR")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0, metavar="N")
+    ] = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Grade also where the walls are weak: your own work only.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1)
+        int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1, metavar="N")
     ] = None,
 ) -> None:
     """Grade notebooks in isolation: what is right, what is not yet, and why.
@@ -51,10 +56,13 @@ def grade(
         files = find_notebooks(paths)
     except CourseError as error:
         raise typer.BadParameter(str(error)) from None
+    course = Course.find()
+    if as_ and as_ not in (known := [f"{s}/{n}" for s in course.sections() for n in course.notebooks(s)]):
+        raise typer.BadParameter(f"--as {as_}: no such notebook; there are: {', '.join(known) or 'none'}")
     if html is not None:
         _make_folder(html)
     ensure_safe(unsafe=unsafe)
-    chosen, problems = _assignments(files, as_, Course.find(), named=set(paths))
+    chosen, problems = _assignments(files, as_, course, named=set(paths))
     reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
     _show(reports, problems, as_json=as_json)
@@ -66,6 +74,8 @@ def grade(
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise CourseError(f"the pages can't be written here: {error.strerror}", path=folder) from None
 
@@ -128,7 +138,7 @@ def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bo
     if as_json:
         for path, report in reports.items():
             typer.echo(json.dumps({"path": str(path), **report.to_json()}, ensure_ascii=False))
-    else:
+    elif reports:
         print_reports(list(reports.values()), labels=[str(path) for path in reports])
     for path, problem in problems.items():
         typer.echo(f"{path}: {problem}", err=True)

@@ -54,6 +54,7 @@ def configure(c: Any) -> None:
         instead={"Execute": f"{HERE}.execute.IsolatedExecute"},
         after={"SaveAutoGrades": f"{HERE}.comments.SaveAutoComments"},
     )
+    c.GenerateAssignment.force = True  # a clone has release/; nbgrader would skip it, and know no cell of it
     c.GenerateAssignment.preprocessors = [
         *_steps(GenerateAssignment, "preprocessors"),
         f"{HERE}.sanitize.StableCellIds",
