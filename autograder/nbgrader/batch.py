@@ -35,6 +35,7 @@ from autograder.report import Report
 __all__ = ["Batch", "Key", "learner_code"]
 
 AHEAD = 100  # notebooks handed in before their turn
+INTERRUPTED = "interrupted; what is graded is kept: run the same command again for the rest"
 RESTARTS = 2  # of a grader that broke down, in one run
 
 
@@ -91,6 +92,9 @@ class Batch(LoggingConfigurable):  # type: ignore[misc]
                 with open_books():
                     batch.plan()
                     convert()
+            except KeyboardInterrupt:
+                batch.log.error("[autograder] %s", INTERRUPTED)
+                raise NbGraderException(INTERRUPTED) from None
             finally:
                 converter.coursedir.ignore = ignored
                 batch.close()
