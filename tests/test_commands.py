@@ -66,6 +66,20 @@ def test_grade_json_is_one_object_a_line(work: Path, course: Course) -> None:
         (["grade", "."], 2, "no notebook"),
         (["grade"], 2, "Missing argument"),
         (["grade", "x.ipynb", "--as", "01_warmup/none"], 2, "no such file"),
+        (["grade", "release", "--as", "01_warmup/none"], 2, "no such notebook; there are: 01_warmup/tiny"),
+        (["grade", "release", "--as", "01_warmup"], 2, "no such notebook; there are: 01_warmup/tiny"),
+        (["grade", "release", "--html", "nbgrader_config.py"], 2, "is a file"),
+        (["build", "07_nothing"], 2, "no section 07_nothing; there are: 01_warmup"),
+        (["cohort", "demo", "07_nothing"], 2, "there is no section 07_nothing; there are 01_warmup"),
+        (["cohort", "demo", "--keep", "source"], 2, "is not empty; name a new folder for --keep"),
+        (
+            ["cohort", "demo", "--keep", "nbgrader_config.py"],
+            1,
+            "can't play here: File exists; name a folder",
+        ),
+        (["cohort", "intake", "07_nothing"], 2, "there is no section 07_nothing; there are 01_warmup"),
+        (["cohort", "intake", "01_warmup"], 1, "no submission of 01_warmup; put them into submitted/"),
+        (["doctor", "more"], 2, "unexpected extra argument"),
         (["verify", "07_nothing"], 2, "no section or notebook 07_nothing; there are: 01_warmup"),
         (["nonsense"], 2, "No such command"),
     ],
@@ -79,6 +93,13 @@ def test_a_mistake_gets_one_sentence(
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_strangers_alone_make_no_table(work: Path, course: Course) -> None:
+    done = run("grade", work / "other", cwd=course.root)
+    assert done.returncode == 1
+    assert "not a notebook of this course" in done.stderr
+    assert done.stdout == ""
 
 
 def test_an_unwritable_folder_is_said_before_anything_is_graded(work: Path, course: Course) -> None:

@@ -32,7 +32,8 @@ def grade(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page per notebook into this folder.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Write a page per notebook into this folder.", metavar="DIR", file_okay=False),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0, metavar="N")
