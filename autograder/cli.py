@@ -6,7 +6,6 @@ bugs a traceback.
 
 from __future__ import annotations
 
-import errno
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -14,7 +13,7 @@ from typing import Annotated
 import typer
 
 from autograder import __version__
-from autograder.errors import CouldNotRun, CourseError
+from autograder.errors import CouldNotRun, CourseError, refusal
 
 __all__ = ["app", "run"]
 
@@ -22,7 +21,6 @@ __all__ = ["app", "run"]
 # like its module; such a module imports nothing heavy at its top, so that --help stays quick.
 COMMANDS = ("grade", "build", "verify", "cohort", "doctor")
 INTERRUPTED = 130
-DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}  # the machine's, and no bug
 
 app = typer.Typer(
     name="autograder",
@@ -48,9 +46,9 @@ def run() -> int:
         typer.echo(f"{'Error' if isinstance(error, CourseError) else 'Could not run'}: {error}", err=True)
         return 1
     except OSError as error:
-        if error.errno not in DISK:
+        if not (said := refusal(error)):
             raise
-        typer.echo(f"Could not run: {error.filename or 'a file'}: {error.strerror}", err=True)
+        typer.echo(f"Could not run: {said}", err=True)
         return 1
     except SystemExit as end:
         if end.code != INTERRUPTED:

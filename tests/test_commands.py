@@ -132,17 +132,24 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_process(work: Path, course: Course
     slow = work / "ann" / "tiny (1).ipynb"
     text = slow.read_text().replace("return x * 2", "while True: pass")
     slow.write_text(text)
-    command = [*COMMAND, "grade", str(slow)]
+    command = [*COMMAND, "grade", str(work / "bob"), str(slow), "--json"]
     marked = {**os.environ, "AUTOGRADER_TEST": str(work)}
     process = subprocess.Popen(
-        command, cwd=course.root, env=marked, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=course.root,
+        env=marked,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     while len(processes_of(work)) < 2:  # the command and its worker
         time.sleep(0.1)
-    time.sleep(3)
+    time.sleep(6)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    shown, said = process.communicate(timeout=30)
     assert process.returncode == 1
+    assert [json.loads(line)["path"] for line in shown.splitlines()] == [str(work / "bob" / "tiny (1).ipynb")]
     assert "Interrupted" in said
     assert "Traceback" not in said
     ends = time.monotonic() + 10

@@ -64,11 +64,13 @@ def grade(
         _make_folder(html)
     ensure_safe(unsafe=unsafe)
     chosen, problems = _assignments(files, as_, course, named=set(paths))
-    reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
+    reports, stopped, interrupted = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
     _show(reports, problems, as_json=as_json)
     if html is not None:
         _write_pages(html, reports, {path: _code(*chosen[path]) for path in reports})
+    if interrupted:
+        raise KeyboardInterrupt
     raise typer.Exit(1 if problems or any(r.outcome == "could_not_run" for r in reports.values()) else 0)
 
 
@@ -114,7 +116,8 @@ def _assignments(
 
 def _grade_all(
     chosen: dict[Path, tuple[bytes, Assignment]], *, seed: int | None, jobs: int | None
-) -> tuple[dict[Path, Report], dict[Path, str]]:
+) -> tuple[dict[Path, Report], dict[Path, str], bool]:
+    """Reports, a sentence for each that could not run, and whether Ctrl-C came before the end."""
     from autograder.grader import Grader
     from autograder.render.terminal import batch_progress
 
@@ -124,13 +127,16 @@ def _grade_all(
         futures = {
             path: grader.submit(raw, assignment, seed=seed) for path, (raw, assignment) in chosen.items()
         }
-        for path, future in futures.items():
-            try:
-                reports[path] = future.result()
-            except (CouldNotRun, CourseError) as error:
-                problems[path] = f"could not run: {error}"
-            advance(path.name)
-    return reports, problems
+        try:
+            for path, future in futures.items():
+                try:
+                    reports[path] = future.result()
+                except (CouldNotRun, CourseError) as error:
+                    problems[path] = f"could not run: {error}"
+                advance(path.name)
+        except KeyboardInterrupt:
+            return reports, problems, True
+    return reports, problems, False
 
 
 def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bool) -> None:

@@ -29,13 +29,13 @@ from autograder.nbgrader.books import open_books
 from autograder.nbgrader.consistency import problems
 from autograder.nbgrader.intake import prepare_folder, read_submitted, student_of
 from autograder.nbgrader.leftovers import remove_unfinished
+from autograder.nbgrader.plainly import INTERRUPTED
 from autograder.nbgrader.progress import Progress
 from autograder.report import Report
 
 __all__ = ["Batch", "Key", "learner_code"]
 
 AHEAD = 100  # notebooks handed in before their turn
-INTERRUPTED = "interrupted; what is graded is kept: run the same command again for the rest"
 RESTARTS = 2  # of a grader that broke down, in one run
 
 

@@ -72,7 +72,7 @@ def test_an_interrupted_command_says_so_in_a_sentence(clone: Any, cases: dict[st
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "[autograder] interrupted; what is graded is kept: run the same command again" in said
+    assert "[autograder] interrupted; what is finished is kept: run the same command again" in said
     assert "Traceback" not in said
     assert set(scores(clone, students)) <= {FULL, None}
     code, log = clone.autograde("--student=interrupted-*")

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -173,6 +174,30 @@ def test_intake_puts_an_unreadable_time_aside(course_copy: Course, time: bytes) 
     assert line.startswith("`timestamp.txt` can't be read")
     assert not (folder / "timestamp.txt").exists()
     assert (folder / "timestamp.txt.unreadable").read_bytes() == time
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "raise KeyboardInterrupt",
+            "[autograder] interrupted; what is finished is kept: run the same command",
+        ),
+        ("raise PermissionError(13, 'Permission denied', 'x')", "[autograder] x: Permission denied\n"),
+        (
+            "raise FileNotFoundError(2, 'No such file or directory', 'no/such')",
+            "[autograder] no/such: No such",
+        ),
+        ("raise FileNotFoundError(2, 'No such file or directory', 'ours')", "Traceback"),
+        ("raise ValueError('a bug')", "Traceback"),
+    ],
+)
+def test_what_is_no_bug_is_a_sentence(statement: str, said: str) -> None:
+    code = f"from autograder.nbgrader.plainly import speak_plainly; speak_plainly(); {statement}"
+    command = [sys.executable, "-c", code, "--to=no/such"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith(said)
 
 
 def test_the_list_of_scores_names_the_exercises() -> None:
