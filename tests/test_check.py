@@ -59,8 +59,9 @@ def test_it_shows_text_outside_a_notebook_and_raises_only_for_nbgrader(
     assert "double: not yet" in shown.out
     assert shown.err == ""
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
-    with pytest.raises(CheckFailed, match="double"):
+    with pytest.raises(CheckFailed, match="double") as failed:
         exec(code, {})
+    assert failed.value._render_traceback_() == [str(failed.value)]
     exec(code.replace("return x", "return x * 2"), {})
 
 
