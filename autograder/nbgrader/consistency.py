@@ -51,7 +51,7 @@ def _writable(folder: Path) -> bool:
 
 def _differences(released: list[Released], section: str, coursedir: Any) -> Iterator[str]:
     """Between what was released and what the gradebook knows."""
-    again = f"run `nbgrader generate_assignment {section} --force`"
+    again = f"run `nbgrader generate_assignment {section}`"
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         for notebook in released:
             try:

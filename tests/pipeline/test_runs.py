@@ -129,7 +129,7 @@ def test_a_gradebook_that_does_not_fit_is_told_once(
     code, log = clone.autograde(f"--db=sqlite:///{other}")
     assert code == 1
     assert words in log
-    assert log.count("run `nbgrader generate_assignment 01_warmup --force`") == 1
+    assert log.count("run `nbgrader generate_assignment 01_warmup`") == 1
 
 
 @pytest.mark.usefixtures("fake")
