@@ -42,6 +42,10 @@ SEED = 20_170_612  # the learner sees the same inputs at every check, so that a 
 class CheckFailed(AssertionError):
     """Raised where nbgrader looks for an error in the check cell; says what the card says."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What Validate shows: the sentence, not the way through our code."""
+        return [str(self)]
+
 
 def check(name: str) -> None:
     """Runs the visible tests of exercise `name` against what this notebook defines, and shows a card.

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from autograder import __version__
-from autograder.errors import CouldNotRun, CourseError
+from autograder.errors import CouldNotRun, CourseError, refusal
 
 __all__ = ["app", "run"]
 
@@ -44,6 +44,11 @@ def run() -> int:
         app(prog_name="autograder")
     except (CourseError, CouldNotRun) as error:
         typer.echo(f"{'Error' if isinstance(error, CourseError) else 'Could not run'}: {error}", err=True)
+        return 1
+    except OSError as error:
+        if not (said := refusal(error)):
+            raise
+        typer.echo(f"Could not run: {said}", err=True)
         return 1
     except SystemExit as end:
         if end.code != INTERRUPTED:

@@ -7,9 +7,20 @@ report.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
-__all__ = ["CouldNotRun", "CourseError", "Crashed", "LearnerError", "TimeLimit", "UnreadableNotebook"]
+__all__ = [
+    "CouldNotRun",
+    "CourseError",
+    "Crashed",
+    "LearnerError",
+    "TimeLimit",
+    "UnreadableNotebook",
+    "refusal",
+]
+
+REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class CourseError(Exception):
@@ -28,6 +39,10 @@ class CourseError(Exception):
     def __str__(self) -> str:
         where = [str(part) for part in (self.path, self.line) if part is not None]
         return ": ".join([":".join(where), self.message]) if where else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback."""
+        return [f"Error: {self}"]
 
 
 class UnreadableNotebook(CourseError):
@@ -57,3 +72,14 @@ class Crashed(BaseException):
 
 class TimeLimit(BaseException):
     """The learner's code did not finish in its time. Like an interrupt, no test may swallow it."""
+
+
+def refusal(error: BaseException | None) -> str:
+    """What to say of a file that may not be written or finds no room; nothing when it may be a bug of ours.
+
+    >>> refusal(PermissionError(errno.EACCES, "Permission denied", "build"))
+    'build: Permission denied'
+    """
+    if not isinstance(error, OSError) or error.errno not in REFUSALS:
+        return ""
+    return f"{error.filename or 'a file'}: {error.strerror}"

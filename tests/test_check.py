@@ -59,8 +59,9 @@ def test_it_shows_text_outside_a_notebook_and_raises_only_for_nbgrader(
     assert "double: not yet" in shown.out
     assert shown.err == ""
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
-    with pytest.raises(CheckFailed, match="double"):
+    with pytest.raises(CheckFailed, match="double") as failed:
         exec(code, {})
+    assert failed.value._render_traceback_() == [str(failed.value)]
     exec(code.replace("return x", "return x * 2"), {})
 
 
@@ -74,9 +75,17 @@ def test_an_endless_loop_is_stopped(folder: Path) -> None:
     assert "used up before" in result.tests[1].message
 
 
-def test_an_unknown_name_says_which_there_are(folder: Path) -> None:
+def test_an_unknown_name_says_which_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
     with pytest.raises(CourseError, match="the exercises here are Counter, double, scale"):
         check("duoble")
+    shell = InteractiveShell()
+    shell.run_cell("from autograder import check; check('duoble')")
+    shown = capsys.readouterr()
+    assert "Error: " in shown.out + shown.err
+    assert "the exercises here are Counter, double, scale" in shown.out + shown.err
+    assert "Traceback" not in shown.out + shown.err
     for path in folder.glob("test_*.py"):
         path.unlink()
     with pytest.raises(CourseError, match="no tests in this folder"):

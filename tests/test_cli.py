@@ -75,6 +75,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     [
         (CourseError("write points", line=3), "Error: 3: write points\n"),
         (CouldNotRun("no socket"), "Could not run: no socket\n"),
+        (PermissionError(13, "Permission denied", "build/x"), "Could not run: build/x: Permission denied\n"),
+        (OSError(28, "No space left on device"), "Could not run: a file: No space left on device\n"),
         (SystemExit(cli.INTERRUPTED), "Interrupted. What was finished is kept; run the same command again"),
     ],
 )
@@ -89,12 +91,13 @@ def test_mistakes_get_one_sentence_and_exit_with_1(
     assert capsys.readouterr().err.startswith(said)
 
 
-def test_bugs_and_exit_codes_are_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(2, "No such file or directory", "x")])
+def test_bugs_and_exit_codes_are_let_through(bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
-        raise ZeroDivisionError
+        raise bug
 
     monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(bug)):
         cli.run()
     monkeypatch.setattr(cli, "app", lambda **_: sys.exit(2))
     with pytest.raises(SystemExit, match="2"):

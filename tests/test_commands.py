@@ -66,6 +66,20 @@ def test_grade_json_is_one_object_a_line(work: Path, course: Course) -> None:
         (["grade", "."], 2, "no notebook"),
         (["grade"], 2, "Missing argument"),
         (["grade", "x.ipynb", "--as", "01_warmup/none"], 2, "no such file"),
+        (["grade", "release", "--as", "01_warmup/none"], 2, "no such notebook; there are: 01_warmup/tiny"),
+        (["grade", "release", "--as", "01_warmup"], 2, "no such notebook; there are: 01_warmup/tiny"),
+        (["grade", "release", "--html", "nbgrader_config.py"], 2, "is a file"),
+        (["build", "07_nothing"], 2, "no section 07_nothing; there are: 01_warmup"),
+        (["cohort", "demo", "07_nothing"], 2, "there is no section 07_nothing; there are 01_warmup"),
+        (["cohort", "demo", "--keep", "source"], 2, "is not empty; name a new folder for --keep"),
+        (
+            ["cohort", "demo", "--keep", "nbgrader_config.py"],
+            1,
+            "can't play here: File exists; name a folder",
+        ),
+        (["cohort", "intake", "07_nothing"], 2, "there is no section 07_nothing; there are 01_warmup"),
+        (["cohort", "intake", "01_warmup"], 1, "no submission of 01_warmup; put them into submitted/"),
+        (["doctor", "more"], 2, "unexpected extra argument"),
         (["verify", "07_nothing"], 2, "no section or notebook 07_nothing; there are: 01_warmup"),
         (["nonsense"], 2, "No such command"),
     ],
@@ -79,6 +93,13 @@ def test_a_mistake_gets_one_sentence(
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_strangers_alone_make_no_table(work: Path, course: Course) -> None:
+    done = run("grade", work / "other", cwd=course.root)
+    assert done.returncode == 1
+    assert "not a notebook of this course" in done.stderr
+    assert done.stdout == ""
 
 
 def test_an_unwritable_folder_is_said_before_anything_is_graded(work: Path, course: Course) -> None:
@@ -111,17 +132,24 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_process(work: Path, course: Course
     slow = work / "ann" / "tiny (1).ipynb"
     text = slow.read_text().replace("return x * 2", "while True: pass")
     slow.write_text(text)
-    command = [*COMMAND, "grade", str(slow)]
+    command = [*COMMAND, "grade", str(work / "bob"), str(slow), "--json"]
     marked = {**os.environ, "AUTOGRADER_TEST": str(work)}
     process = subprocess.Popen(
-        command, cwd=course.root, env=marked, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=course.root,
+        env=marked,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     while len(processes_of(work)) < 2:  # the command and its worker
         time.sleep(0.1)
-    time.sleep(3)
+    time.sleep(6)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    shown, said = process.communicate(timeout=30)
     assert process.returncode == 1
+    assert [json.loads(line)["path"] for line in shown.splitlines()] == [str(work / "bob" / "tiny (1).ipynb")]
     assert "Interrupted" in said
     assert "Traceback" not in said
     ends = time.monotonic() + 10

@@ -12,7 +12,7 @@ __all__ = ["build"]
 
 def build(
     sections: Annotated[
-        list[str] | None, typer.Argument(help="Which sections (default: all).", metavar="[SECTION]...")
+        list[str] | None, typer.Argument(help="Which sections (default: all).", metavar="SECTION")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is out of date.")] = False,
 ) -> None:

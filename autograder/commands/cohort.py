@@ -17,7 +17,9 @@ cohort = typer.Typer(no_args_is_help=True, help="Make submissions ready; play a 
 
 @cohort.command()
 def intake(
-    section: Annotated[str, typer.Argument(help="The assignment, such as 05_transformers.")],
+    section: Annotated[
+        str, typer.Argument(help="The assignment, such as 05_transformers.", metavar="SECTION")
+    ],
 ) -> None:
     """Make the folders below submitted/ ready for autograding, and say what was done for whom.
 
@@ -44,7 +46,7 @@ def intake(
 @cohort.command()
 def demo(
     sections: Annotated[
-        list[str] | None, typer.Argument(help="Sections to play (default: all).", metavar="SECTION...")
+        list[str] | None, typer.Argument(help="Sections to play (default: all).", metavar="SECTION")
     ] = None,
     keep: Annotated[
         Path | None,
@@ -66,7 +68,7 @@ def demo(
 
     course = Course.find()
     chosen = [_known(section, course.sections()) for section in sections or course.sections()]
-    root = _empty_folder(keep, course.build / "demo")
+    root = _empty_folder(course.build / "demo" if keep is None else keep.resolve(), asked=keep is not None)
     console = Console(highlight=False)
     step = steps(console)
     stage = set_up(course, root, chosen, step)
@@ -91,10 +93,16 @@ def _known(section: str, sections: tuple[str, ...]) -> str:
     return section
 
 
-def _empty_folder(keep: Path | None, usual: Path) -> Path:
-    if keep is None:
-        shutil.rmtree(usual, ignore_errors=True)
-        return usual
-    if keep.exists() and any(keep.iterdir()):
-        raise typer.BadParameter(f"{keep} is not empty; name a new folder for --keep")
-    return keep.resolve()
+def _empty_folder(folder: Path, *, asked: bool) -> Path:
+    """A folder to play in: what an earlier play left in the usual one is removed."""
+    try:
+        if not asked:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise typer.BadParameter(f"{folder} is not empty; name a new folder for --keep")
+    except OSError as error:
+        raise CourseError(
+            f"the cohort can't play here: {error.strerror}; name a folder for --keep", path=folder
+        ) from None
+    return folder

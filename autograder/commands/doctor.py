@@ -21,9 +21,12 @@ def doctor(
 
     Example: autograder doctor
     """
+    from rich.console import Console
+
     from autograder.doctor import examine
 
-    examination = examine(_course())
+    with Console(stderr=True).status("Trying to break the walls of this machine ..."):
+        examination = examine(_course())
     if as_json:
         typer.echo(json.dumps(examination.to_json(), ensure_ascii=False))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +22,7 @@ __all__ = ["grade"]
 
 def grade(
     paths: Annotated[
-        list[Path], typer.Argument(help="Notebooks, or folders to search for them.", metavar="PATH...")
+        list[Path], typer.Argument(help="Notebooks, or folders to search for them.", metavar="PATH")
     ],
     as_: Annotated[
         str,
@@ -30,13 +31,18 @@ def grade(
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page per notebook into this folder.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0)] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page per notebook into this folder.", metavar="DIR", file_okay=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Repeat a run with its recorded seed.", min=0, metavar="N")
+    ] = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Grade also where the walls are weak: your own work only.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1)
+        int | None, typer.Option(help="Submissions at a time (default: one per core).", min=1, metavar="N")
     ] = None,
 ) -> None:
     """Grade notebooks in isolation: what is right, what is not yet, and why.
@@ -51,21 +57,28 @@ def grade(
         files = find_notebooks(paths)
     except CourseError as error:
         raise typer.BadParameter(str(error)) from None
+    course = Course.find()
+    if as_ and as_ not in (known := [f"{s}/{n}" for s in course.sections() for n in course.notebooks(s)]):
+        raise typer.BadParameter(f"--as {as_}: no such notebook; there are: {', '.join(known) or 'none'}")
     if html is not None:
         _make_folder(html)
     ensure_safe(unsafe=unsafe)
-    chosen, problems = _assignments(files, as_, Course.find(), named=set(paths))
-    reports, stopped = _grade_all(chosen, seed=seed, jobs=jobs)
+    chosen, problems = _assignments(files, as_, course, named=set(paths))
+    reports, stopped, interrupted = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
     _show(reports, problems, as_json=as_json)
     if html is not None:
         _write_pages(html, reports, {path: _code(*chosen[path]) for path in reports})
+    if interrupted:
+        raise KeyboardInterrupt
     raise typer.Exit(1 if problems or any(r.outcome == "could_not_run" for r in reports.values()) else 0)
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise CourseError(f"the pages can't be written here: {error.strerror}", path=folder) from None
 
@@ -103,7 +116,8 @@ def _assignments(
 
 def _grade_all(
     chosen: dict[Path, tuple[bytes, Assignment]], *, seed: int | None, jobs: int | None
-) -> tuple[dict[Path, Report], dict[Path, str]]:
+) -> tuple[dict[Path, Report], dict[Path, str], bool]:
+    """Reports, a sentence for each that could not run, and whether Ctrl-C came before the end."""
     from autograder.grader import Grader
     from autograder.render.terminal import batch_progress
 
@@ -113,13 +127,16 @@ def _grade_all(
         futures = {
             path: grader.submit(raw, assignment, seed=seed) for path, (raw, assignment) in chosen.items()
         }
-        for path, future in futures.items():
-            try:
-                reports[path] = future.result()
-            except (CouldNotRun, CourseError) as error:
-                problems[path] = f"could not run: {error}"
-            advance(path.name)
-    return reports, problems
+        try:
+            for path, future in futures.items():
+                try:
+                    reports[path] = future.result()
+                except (CouldNotRun, CourseError) as error:
+                    problems[path] = f"could not run: {error}"
+                advance(path.name)
+        except KeyboardInterrupt:
+            return reports, problems, True
+    return reports, problems, False
 
 
 def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bool) -> None:
@@ -128,7 +145,7 @@ def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bo
     if as_json:
         for path, report in reports.items():
             typer.echo(json.dumps({"path": str(path), **report.to_json()}, ensure_ascii=False))
-    else:
+    elif reports:
         print_reports(list(reports.values()), labels=[str(path) for path in reports])
     for path, problem in problems.items():
         typer.echo(f"{path}: {problem}", err=True)

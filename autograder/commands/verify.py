@@ -26,7 +26,7 @@ WIDTH = 140  # columns where there is no terminal
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Sections or SECTION/NOTEBOOK; default: all.", metavar="[SECTION[/NOTEBOOK]]..."),
+        typer.Argument(help="Sections or SECTION/NOTEBOOK; default: all.", metavar="SECTION[/NOTEBOOK]"),
     ] = None,
     mutants: Annotated[
         bool, typer.Option("--mutants", help="Edit the solutions as well; the tests must notice each edit.")
@@ -36,7 +36,7 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per notebook and line.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(help="Gradings at a time (default: one per core).", min=1)
+        int | None, typer.Option(help="Gradings at a time (default: one per core).", min=1, metavar="N")
     ] = None,
 ) -> None:
     """Prove every exercise: right answers get full marks, wrong ones lose points and hear why, cheats get

@@ -19,6 +19,7 @@ when a command needs them (and which its config panel can show).
     collect      the exchange's collect, which takes plain files of bounded size only
     feedback     the exchange's release_feedback, also for notebooks under another name
     plainfile    what a plain file is
+    plainly      a sentence where nbgrader has a traceback
     commands     nbgrader's commands called from a program
     scores       what stands in the gradebook
     generate     generate_assignment for the builder
@@ -32,6 +33,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autograder.nbgrader.plainly import speak_plainly
+
 __all__ = ["configure"]
 
 HERE = "autograder.nbgrader"
@@ -43,6 +46,7 @@ def configure(c: Any) -> None:
     from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 
     _offer_our_commands()
+    speak_plainly()
     c.Autograde.exporter_class = f"{HERE}.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = [
         f"{HERE}.sanitize.RepairSubmission",
@@ -54,6 +58,7 @@ def configure(c: Any) -> None:
         instead={"Execute": f"{HERE}.execute.IsolatedExecute"},
         after={"SaveAutoGrades": f"{HERE}.comments.SaveAutoComments"},
     )
+    c.GenerateAssignment.force = True  # a clone has release/; nbgrader would skip it, and know no cell of it
     c.GenerateAssignment.preprocessors = [
         *_steps(GenerateAssignment, "preprocessors"),
         f"{HERE}.sanitize.StableCellIds",

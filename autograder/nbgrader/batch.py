@@ -29,6 +29,7 @@ from autograder.nbgrader.books import open_books
 from autograder.nbgrader.consistency import problems
 from autograder.nbgrader.intake import prepare_folder, read_submitted, student_of
 from autograder.nbgrader.leftovers import remove_unfinished
+from autograder.nbgrader.plainly import INTERRUPTED
 from autograder.nbgrader.progress import Progress
 from autograder.report import Report
 
@@ -91,6 +92,9 @@ class Batch(LoggingConfigurable):  # type: ignore[misc]
                 with open_books():
                     batch.plan()
                     convert()
+            except KeyboardInterrupt:
+                batch.log.error("[autograder] %s", INTERRUPTED)
+                raise NbGraderException(INTERRUPTED) from None
             finally:
                 converter.coursedir.ignore = ignored
                 batch.close()

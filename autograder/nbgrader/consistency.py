@@ -5,7 +5,9 @@ It only looks. What it finds is one sentence for the instructor, with the comman
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry
@@ -30,6 +32,9 @@ def problems(course: Course, coursedir: Any, *, unsafe: bool) -> Iterator[str]:
     except (CouldNotRun, CourseError) as error:
         yield str(error).replace("--unsafe", "--Batch.unsafe=True")
         return
+    graded = Path(coursedir.root) / coursedir.autograded_directory
+    if not _writable(graded):
+        yield f"{graded} may not be written by this user; run the command as the one whose course it is"
     if not released:
         yield f"{section} is not a section of this course; there are {', '.join(course.sections())}"
     try:
@@ -38,9 +43,15 @@ def problems(course: Course, coursedir: Any, *, unsafe: bool) -> Iterator[str]:
         yield f"the gradebook can't be opened ({error.orig}); when it can, run the same command again"
 
 
+def _writable(folder: Path) -> bool:
+    """The folder, or where it would be made."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return os.access(there, os.W_OK | os.X_OK)
+
+
 def _differences(released: list[Released], section: str, coursedir: Any) -> Iterator[str]:
     """Between what was released and what the gradebook knows."""
-    again = f"run `nbgrader generate_assignment {section} --force`"
+    again = f"run `nbgrader generate_assignment {section}`"
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         for notebook in released:
             try:

@@ -29,7 +29,15 @@ class ReleaseFeedback(ExchangeReleaseFeedback):  # type: ignore[misc]
 
     def copy_files(self) -> None:
         excluded = self.coursedir.student_id_exclude.split(",")
-        for folder in sorted(glob.glob(self.src_path)):  # noqa: PTH207 - absolute, as nbgrader's
+        folders = sorted(glob.glob(self.src_path))  # noqa: PTH207 - absolute, as nbgrader's
+        if not folders:
+            section = self.coursedir.assignment_id
+            self.log.warning(
+                "[autograder] no feedback on %s to release: run `nbgrader generate_feedback %s`",
+                section,
+                section,
+            )
+        for folder in folders:
             student = student_of(self.coursedir, "feedback", folder)
             if student not in excluded:
                 self._publish(student, Path(folder))

@@ -192,3 +192,8 @@ def test_feedback_reaches_every_name_of_a_notebook(
     assert any(
         "ben: no `submission_secret.txt`: hand the feedback over yourself" in x for x in caplog.messages
     )
+
+
+def test_feedback_that_was_never_made_is_told(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:
+    exchange.release()
+    assert any("run `nbgrader generate_feedback 01_warmup`" in line for line in caplog.messages)

@@ -61,6 +61,25 @@ def test_a_killed_command_is_finished_by_the_same_again(clone: Any, cases: dict[
     assert all(b"2.0" in clone.graded(student).read_bytes() for student in students)
 
 
+def test_an_interrupted_command_says_so_in_a_sentence(clone: Any, cases: dict[str, Any]) -> None:
+    students = hand_in(clone, cases, "interrupted", 6)
+    command = [sys.executable, "-m", "nbgrader", "autograde", SECTION, "--student=interrupted-*"]
+    process = subprocess.Popen(command, cwd=clone.course.root, stderr=subprocess.PIPE, text=True)
+    graded = clone.course.root / "autograded"
+    patience = time.monotonic() + 120
+    while not (graded / students[2]).exists() and time.monotonic() < patience:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "[autograder] interrupted; what is finished is kept: run the same command again" in said
+    assert "Traceback" not in said
+    assert set(scores(clone, students)) <= {FULL, None}
+    code, log = clone.autograde("--student=interrupted-*")
+    assert code == 0, log
+    assert scores(clone, students) == [FULL] * 6
+
+
 @pytest.mark.parametrize("left", ["nothing", "half a notebook", "no scores"])
 def test_a_submission_left_half_graded_is_graded_anew(clone: Any, cases: dict[str, Any], left: str) -> None:
     """What a kill at the worst moment leaves: a notebook cut off, or one without its scores."""

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -173,6 +174,55 @@ def test_intake_puts_an_unreadable_time_aside(course_copy: Course, time: bytes) 
     assert line.startswith("`timestamp.txt` can't be read")
     assert not (folder / "timestamp.txt").exists()
     assert (folder / "timestamp.txt.unreadable").read_bytes() == time
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "raise KeyboardInterrupt",
+            "[autograder] interrupted; what is finished is kept: run the same command",
+        ),
+        ("raise PermissionError(13, 'Permission denied', 'x')", "[autograder] x: Permission denied\n"),
+        (
+            "raise FileNotFoundError(2, 'No such file or directory', 'no/such')",
+            "[autograder] no/such: No such",
+        ),
+        ("raise FileNotFoundError(2, 'No such file or directory', 'ours')", "Traceback"),
+        ("raise ValueError('a bug')", "Traceback"),
+    ],
+)
+def test_what_is_no_bug_is_a_sentence(statement: str, said: str) -> None:
+    code = f"from autograder.nbgrader.plainly import speak_plainly; speak_plainly(); {statement}"
+    command = [sys.executable, "-c", code, "--to=no/such"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith(said)
+
+
+def test_the_list_of_scores_names_the_exercises() -> None:
+    from autograder.nbgrader.pages import with_names
+
+    lines = (
+        '<head></head><li><a href="#double">Test cell</a> (Score: 2.0 / 2.0)</li>'
+        '<li><a href="#comment-double-answer">Comment</a></li><li><a href="#more">Test cell</a></li>'
+        '<div class="panel-body"><a href="#own">Test cell</a>'
+    )
+    page = with_names(lines, {"more"})
+    assert '<a href="#double">double</a> (Score: 2.0 / 2.0)' in page
+    assert '<a href="#comment-double-answer">what to look at in double</a>' in page
+    assert '<a href="#more">more (bonus)</a>' in page
+    assert page.endswith('<a href="#own">Test cell</a>')  # the learner's own text is left alone
+    assert "summary { display: list-item" in page
+
+
+def test_generate_assignment_does_not_skip_what_a_clone_has() -> None:
+    """release/ is committed; were it skipped, the gradebook would know none of its cells."""
+    from autograder.nbgrader import configure
+
+    c = Settings()
+    configure(c)
+    assert c.sections["GenerateAssignment"]["force"] is True
 
 
 def test_books_are_shared_while_they_are_open(tmp_path: Path) -> None:

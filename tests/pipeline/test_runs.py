@@ -69,8 +69,9 @@ def test_the_rest_is_finished_by_the_same_command(batch: Any) -> None:
 def test_ctrl_c_ends_the_grader(batch: Any, fake: Any) -> None:
     clone = batch
     fake.answer = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        clone.autograde("--student=no-time", "--force")
+    code, log = clone.autograde("--student=no-time", "--force")
+    assert code == 1
+    assert "[autograder] interrupted; what is finished is kept: run the same command again" in log
     assert fake.closed == 1
     assert clone.total("no-time") == FULL
 
@@ -128,7 +129,17 @@ def test_a_gradebook_that_does_not_fit_is_told_once(
     code, log = clone.autograde(f"--db=sqlite:///{other}")
     assert code == 1
     assert words in log
-    assert log.count("run `nbgrader generate_assignment 01_warmup --force`") == 1
+    assert log.count("run `nbgrader generate_assignment 01_warmup`") == 1
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_course_of_somebody_else(cases: Any, clone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone.hand_in("elsewhere", cases["perfect"].files)
+    monkeypatch.setattr("autograder.nbgrader.consistency.os.access", lambda *_: False)
+    code, log = clone.autograde("--student=elsewhere")
+    assert code == 1
+    assert "autograded may not be written by this user; run the command as the one whose course it is" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.usefixtures("fake")
