@@ -42,8 +42,9 @@ def find_leaks(lines: Iterable[str], folders: Iterable[Path]) -> list[tuple[Path
         content = hashlib.sha256(path.read_bytes()).digest()
         if content not in shown:
             text = _text(path)
-            words = frozenset(_WORD.findall(text))  # a file that lacks a word of a line does not show the line
-            shown[content] = next((line for line, own in inner.items() if own <= words and line in text), None)
+            words = frozenset(_WORD.findall(text))  # a text that lacks a word of a line does not show it
+            likely = (line for line, own in inner.items() if own <= words)
+            shown[content] = next((line for line in likely if line in text), None)
         if line := shown[content]:
             found.append((path, line))
     return found
