@@ -1042,6 +1042,17 @@ def resized_by_a_factor(pos, old, new):
 
 @wrong(
     "interpolate_pos",
+    "Your function takes whole numbers only. A grid that is not square comes as a pair (rows, columns): make "
+    "a pair of an int first, then use pairs throughout. Look at rule R1.",
+)
+def squares_only(pos, old, new):
+    grid = pos[:, 1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+    return torch.cat([pos[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+@wrong(
+    "interpolate_pos",
     "You read the old grid as (columns, rows). The patches come row by row, and a grid is (rows, "
     "columns). With squares nobody notices. Look at rules R1 and R3.",
 )
@@ -1610,6 +1621,18 @@ def needs_a_batch_of_queries(query_emb, gallery, k):
 
 @wrong(
     "mm_retrieve",
+    "You add a small number to the lengths before you divide, so that short rows come out a little shorter "
+    "than 1, and equal cosines unequal. Divide by the length itself. Look at rule R4.",
+)
+def small_number_added_to_the_lengths(query_emb, gallery, k):
+    query = query_emb / (query_emb.norm(dim=-1, keepdim=True) + 1e-8)
+    rows = gallery / (gallery.norm(dim=-1, keepdim=True) + 1e-8)
+    cosines = query @ rows.T
+    return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k]
+
+
+@wrong(
+    "mm_retrieve",
     "You sort by the distance of the points as they are, so rows of another length than the query "
     "lose. Compare directions: by cosine. Look at rule R1.",
 )
@@ -1690,6 +1713,19 @@ def one_mean_for_both(images, texts, center=False):
         clouds = [F.normalize(x - torch.cat(clouds).mean(0), dim=1) for x in clouds]
     kind = torch.tensor([0] * len(images) + [1] * len(texts))
     return torch.cat(clouds), kind
+
+
+@wrong(
+    "joint_index",
+    "You divide by one length, that of all numbers together: without an axis, `norm()` takes the whole "
+    "table. Each row is divided by its own length. Look at rule R1.",
+)
+def one_length_for_the_whole_store(images, texts, center=False):
+    clouds = [images, texts]
+    if center:
+        clouds = [x - x.mean(0) for x in clouds]
+    store = torch.cat(clouds)
+    return store / store.norm(), torch.tensor([0] * len(images) + [1] * len(texts))
 
 
 @wrong(
