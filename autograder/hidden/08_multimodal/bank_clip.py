@@ -990,7 +990,7 @@ def bilinear(pos, old, new):
 @wrong(
     "interpolate_pos",
     "You put the outermost old cells onto the outermost new ones (align_corners=True). Here a "
-    "cell is a small square, not a point, and the outer *edges* of the grids coincide: "
+    "cell is a small square, not a point, and the outer edges of the grids coincide: "
     "align_corners=False. Look at rule R3.",
 )
 def corners_aligned(pos, old, new):
@@ -1168,7 +1168,7 @@ def not_normalised(img, txt, logit_scale):
 
 @wrong(
     "clip_loss",
-    "You divide each *feature* by its length over the batch. It is each row, each embedding, that "
+    "You divide each feature by its length over the batch. It is each row, each embedding, that "
     "gets length 1. Look at rule R1.",
 )
 def normalised_over_the_batch(img, txt, logit_scale):
@@ -1403,7 +1403,7 @@ def average_left_short(img_emb, names, templates, encode):
 
 @wrong(
     "zero_shot",
-    "You divide each *feature* by its length over the sentences. It is each row, one sentence, that gets "
+    "You divide each feature by its length over the sentences. It is each row, one sentence, that gets "
     "length 1. Look at rule R2.",
 )
 def normalised_over_the_sentences(img_emb, names, templates, encode):
@@ -1655,7 +1655,7 @@ def cosines_instead_of_places(query_emb, gallery, k):
 
 @wrong(
     "mm_retrieve",
-    "You divide every *column* of the gallery by its length. It is each row, one embedding, that "
+    "You divide every column of the gallery by its length. It is each row, one embedding, that "
     "gets length 1. Look at rule R1.",
 )
 def gallery_normalised_by_column(query_emb, gallery, k):
