@@ -121,15 +121,16 @@ class TestViT:
         })  # fmt: skip
         close(vit(torch.ones(1, 1, 2, 2)), torch.tensor([[1.0, 9.0]]), atol=1e-4)
 
-    @rule("R1")
+    @rule("R1", "R8")
     def test_has_the_named_parameters(self, submission, rng):
-        """Its parameters have the names and shapes of the table, and what is loaded into them is used."""
+        """Its parameters have the names and shapes of the table; what is loaded is used, and nothing is random."""
         sizes, vit = (4, 2, 3, 8, 2, 5), submission.ViT(4, 2, 3, 8, 2, 2, 5)
         weights = vit_weights(rng, *sizes)
         got = {name: tuple(w.shape) for name, w in vit.state_dict().items()}
         close(got, vit_shapes(*sizes), what="the shapes in the state dict")
         vit.load_state_dict(weights)
         x = rng.normal(2, 3, 4, 4)
+        close(vit(x), vit(x).detach(), what="the answer to the same pictures at another call")
         close(vit(x), torch_vit(weights, 2, 2, x), atol=1e-4)
 
     @rule("R2", "R3", "R4", "R5", "R6")

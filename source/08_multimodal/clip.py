@@ -537,8 +537,9 @@ with torch.no_grad():
         vit.pos.zero_()
 
 # %% [markdown]
-# Without positions a picture is a bag of patches: the two are *the same* to the network, down to rounding. Everything
-# it knows about above and below, it must learn through `pos`.
+# Without positions a picture is a bag of patches: the two are *the same* to the network, down to rounding. With them
+# there is a difference. It is small, as nothing has been trained yet: all that the network will ever know about above
+# and below, it must learn through `pos`.
 
 # %% [markdown]
 # ## Exercise 4: `interpolate_pos`
@@ -785,11 +786,11 @@ check("clip_loss")
 # %% [markdown]
 # ### See it: why there is a scale
 #
-# What is the lowest loss that a batch can reach? Suppose the networks are perfect: every picture points exactly where
-# its caption points, and all different pairs are perpendicular. Your `clip_loss`, for batches of 8, 64 and 512:
+# How low can the loss of a batch get? Suppose the networks are as good as one may wish: every picture points exactly
+# where its caption points, and perpendicular to all others. Your `clip_loss`, for batches of 8, 64 and 512:
 
 # %% demo
-print("                     loss of a perfect batch")
+print("                     loss of such a batch")
 print("scale        B = 8          B = 64         B = 512")
 for scale in (1, 5, 14, 100):
     row = [clip_loss(torch.eye(B), torch.eye(B), torch.tensor(float(scale)).log()) for B in (8, 64, 512)]
@@ -797,9 +798,10 @@ for scale in (1, 5, 14, 100):
 print("guess", *(f"{torch.tensor(float(B)).log():14.4f}" for B in (8, 64, 512)))
 
 # %% [markdown]
-# With a scale of 1 even perfect networks are hardly better than guessing, and the gradient pushes them towards
-# something that cannot be reached. CLIP starts at $1 / 0.07 \approx 14$ and lets the scale find its
-# place: as the networks get better, a larger one pays, until it meets the cap at 100.
+# With a scale of 1 even such networks stay within one nat of guessing, and the gradient pushes them towards
+# something that cannot be reached. (Vectors can be a little more than perpendicular, all at once; with many pairs that
+# changes next to nothing.) CLIP starts at $1 / 0.07 \approx 14$ and lets the scale find its place: as the networks
+# get better, a larger one pays, until it meets the cap at 100.
 
 # %% [markdown]
 # ## Exercise 6: `zero_shot`
@@ -819,9 +821,9 @@ print("guess", *(f"{torch.tensor(float(B)).log():14.4f}" for B in (8, 64, 512)))
 #                          "dog"                 --encode--> (D) --length 1--> /                     vector
 # ```
 #
-# **Why it matters.** Classifiers used to be bought with labels. With CLIP, a ResNet's accuracy on ImageNet was reached
-# without looking at one of its 1.28 million training labels, and averaging 80 templates alone was worth 3.5 percentage
-# points. The order of averaging and normalising is a detail many re-implementations get wrong.
+# **Why it matters.** Classifiers used to be bought with labels. With CLIP, the accuracy of a ResNet-50 on ImageNet
+# was reached without one of its 1.28 million labelled pictures, and averaging 80 templates alone was worth 3.5
+# percentage points. The order of averaging and normalising is a detail many re-implementations get wrong.
 #
 # ### Contract
 #
@@ -924,11 +926,13 @@ check("zero_shot")
 #   first.
 # - **R2** Queries $(Q, D)$ give $(Q, k)$; a single query $(D,)$ gives $(k,)$.
 # - **R3** The result holds indices into the rows of `gallery`, as an int64 tensor.
-# - **R4** Rows with equal cosine come in the order of their index, the lower first.
+# - **R4** Rows with equal cosine come in the order of their index, the lower first. (So divide by the length itself:
+#   a small number added to it, as a guard against zero, makes equal cosines unequal.)
 # - **R5** If $k$ is larger than the number $N$ of rows, all $N$ come back.
 # - **R6** float32 and float64 work; no argument is changed.
 #
-# *Not specified, not tested:* rows of zeros, $k$ below 1, an empty gallery.
+# *Not specified, not tested:* rows of zeros, $k$ below 1, an empty gallery; the order of cosines that are equal on
+# paper and differ by rounding.
 #
 # ### Worked example
 #
@@ -954,7 +958,7 @@ def mm_retrieve(query_emb: Tensor, gallery: Tensor, k: int) -> Tensor:
     Returns:
         (Q, min(k, N)) or (min(k, N),) int64. The best first; of equals the lower index first.
 
-    Source: Radford et al. 2021, section 3.1.
+    Source: Radford et al. 2021, the appendix on image and text retrieval.
     """
     ### BEGIN SOLUTION
     cosines = F.normalize(query_emb, dim=-1) @ F.normalize(gallery, dim=1).T
@@ -1069,8 +1073,9 @@ count = sum(w.numel() for w in model.parameters())
 print(f"{count:,} numbers learned; the scale is now {model.logit_scale.exp():.1f}")
 
 # %% [markdown]
-# That took some eleven seconds of computing. The scale began at 14.3; on five seeds it ended between 13.0 and 13.7, far from
-# the cap: so short a training has no use for more.
+# That took some eleven seconds of computing. The loss starts *above* that of guessing: the vectors of an untrained
+# network are not all alike, and with a scale of 14 a chance resemblance counts for much. The scale began at 14.3; on
+# five seeds it ended between 13.0 and 13.7, far from the cap: so short a training has no use for more.
 #
 # Now the pictures it has **never seen**: 140 emoji were kept back. For each of their names, your `mm_retrieve` sorts all
 # 140 pictures. How often is the right one first, or among the first 5 or 10?
@@ -1107,7 +1112,8 @@ pictures.two_directions((model.logit_scale.exp() * cosines).detach().numpy(), dr
 # ### Ask it in words of your own
 #
 # The gallery is now all 1,114 pictures. Green frames mark the pictures that have one of the asked words in their name
-# or keywords. **Change the questions**: any word will do that occurs in some name (unknown words are skipped).
+# or keywords. **Change the questions**: any word will do that stands in the name or the keywords of a picture it has
+# learned from (other words are skipped).
 
 # %% demo
 questions = ["red fruit", "wild animal", "green plant", "night sky", "angry face", "music"]
@@ -1354,18 +1360,18 @@ for center in (False, True):
     print(f"  {label:9} pictures among the first five: {share:.0%}, its own among them: {own:.0%}")
 
 # %% [markdown]
-# Training has brought the clouds together, from a gap of about 0.9 to 0.24 to 0.26 (five seeds), without closing it.
-# Centring closes what is left, and a few more of the neighbours are pictures. Finding its *own* picture hardly changes:
-# a gap this small was not what kept a name from its picture. In the published CLIP the gap stays large, and there it
-# matters.
+# Training has brought the clouds together, from a gap of about 0.9 to one of 0.24 to 0.26 (five seeds), without
+# closing it. Centring closes what is left, and a few more of the neighbours are pictures. Finding its *own* picture
+# hardly changes: a gap this small was not what kept a name from its picture. In the published CLIP the gap stays
+# large, and there it matters.
 #
 # ## Break it
 #
 # Two of the mistakes that the tests look for, on purpose.
 #
-# **1. Attention along the wrong axis.** The tokens have shape $(B, 1 + N, D)$, but many libraries expect $(1 + N, B, D)$.
-# Mix the two up, and attention runs along the batch: each token looks at the tokens *at the same place in the other
-# pictures*. All shapes fit.
+# **1. Attention along the wrong axis.** The tokens have shape $(B, 1 + N, D)$, but PyTorch's own
+# `nn.MultiheadAttention` expects $(1 + N, B, D)$ unless you tell it otherwise. Mix the two up, and attention runs
+# along the batch: each token looks at the tokens *at the same place in the other pictures*. All shapes fit.
 
 
 # %% demo
@@ -1422,9 +1428,9 @@ for label, found in (("cosine", by_cosine), ("dot product", by_dot)):
 # %% [markdown]
 # ## Real scale
 #
-# Your class is not a toy version: with other numbers it *is* the published network. On the device `meta` PyTorch builds a
-# model without storing a single number of it. The three sizes of the ViT paper, with patches of 16 pixels and one of 14,
-# and what it costs to read one picture:
+# Your class is not a toy version: with other numbers it *is* the published network (up to the eps of the layer norms,
+# which is 1e-6 there). On the device `meta` PyTorch builds a model without storing a single number of it. The three
+# sizes of the ViT paper, with patches of 16 pixels and one of 14, and what it costs to read one picture:
 
 # %% demo
 print("                                 parameters   tokens   billion multiply-adds")
@@ -1492,7 +1498,7 @@ print(
 # <details><summary>B. Better templates, such as "a bank, a building in a city"</summary>
 #
 # <b>Yes.</b> The sentence is the classifier. Words around the name settle what it means, without touching a weight. The
-# authors of CLIP did this for every data set they tested.
+# authors of CLIP did this for many of the data sets they tested: "a type of pet", "a type of food".
 # </details>
 #
 # <details><summary>C. Raise the scale</summary>
@@ -1522,7 +1528,8 @@ print(
 #   before CLIP.
 # - Zhai et al., *Sigmoid Loss for Language Image Pre-Training* (SigLIP), 2023: section 3, a loss that needs no softmax.
 # - He et al., *Masked Autoencoders Are Scalable Vision Learners*, 2022: section 3 (`unpatchify` at work).
-# - Baltrusaitis, Ahuja, Morency, *Multimodal Machine Learning: A Survey and Taxonomy*, 2019: sections 1 and 4.
+# - Baltrusaitis, Ahuja, Morency, *Multimodal Machine Learning: A Survey and Taxonomy*, 2019: section 1, and
+#   the part on representations ("coordinated" ones are CLIP's kind).
 # - Elgendy, *Deep Learning for Vision Systems*: chapters 3 and 10 (convolutional networks; visual embeddings).
 #
 # The emoji are from Noto Emoji (Google, Apache License 2.0); their names and keywords from the Unicode Consortium, in the

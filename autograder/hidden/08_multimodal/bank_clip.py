@@ -188,6 +188,18 @@ def rounds_the_size_down(y, p, H, W):
     return y.permute(0, 5, 1, 3, 2, 4).reshape(len(y), -1, h * p, w * p)
 
 
+@wrong(
+    "unpatchify",
+    "You take the root of the number of patches for the side of the grid, which fits square pictures "
+    "only. There are H / p rows of W / p patches. Look at rule R1.",
+)
+def grid_taken_for_a_square(y, p, H, W):
+    if H % p or W % p:
+        raise ValueError("p does not divide the picture")
+    side = int(y.shape[1] ** 0.5)
+    return y.reshape(len(y), side, side, p, p, -1).permute(0, 5, 1, 3, 2, 4).reshape(len(y), -1, H, W)
+
+
 @right("unpatchify", uses="F1")
 def places_patch_after_patch(y, p, H, W):
     """A loop that puts each patch into an empty picture."""
@@ -363,6 +375,76 @@ class mean_of_all_tokens(nn.Module):
             x = x + b["attn"]["proj"](y)
             x = x + b["mlp"]["fc2"](F.gelu(b["mlp"]["fc1"](b["norm2"](x))))
         return self.head(self.norm(x).mean(1))
+
+
+@wrong(
+    "ViT",
+    "You average the patches and leave the class token aside. The answer is read from the class token "
+    "alone, the first of the tokens. Look at rule R6.",
+)
+class mean_of_the_patches(nn.Module):
+    def __init__(self, img, patch, C, D, L, H, classes):
+        super().__init__()
+        self.p, self.H = patch, H
+        self.proj = nn.Linear(patch * patch * C, D)
+        self.cls = nn.Parameter(torch.zeros(1, 1, D))
+        self.pos = nn.Parameter(torch.randn(1, 1 + (img // patch) ** 2, D) / 50)
+        self.blocks = nn.ModuleList()
+        for _ in range(L):
+            attn = nn.ModuleDict({"qkv": nn.Linear(D, 3 * D), "proj": nn.Linear(D, D)})
+            mlp = nn.ModuleDict({"fc1": nn.Linear(D, 4 * D), "fc2": nn.Linear(4 * D, D)})
+            block = {"norm1": nn.LayerNorm(D), "attn": attn, "norm2": nn.LayerNorm(D), "mlp": mlp}
+            self.blocks.append(nn.ModuleDict(block))
+        self.norm = nn.LayerNorm(D)
+        self.head = nn.Linear(D, classes)
+
+    def forward(self, x):
+        B, p = len(x), self.p
+        x = x.unfold(2, p, p).unfold(3, p, p).permute(0, 2, 3, 4, 5, 1)
+        x = self.proj(x.reshape(B, -1, self.proj.in_features))
+        x = torch.cat([self.cls.expand(B, -1, -1), x], dim=1) + self.pos
+        for b in self.blocks:
+            y = b["attn"]["qkv"](b["norm1"](x))
+            q, k, v = (z.unflatten(-1, (self.H, -1)).transpose(1, 2) for z in y.chunk(3, dim=-1))
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            x = x + b["attn"]["proj"](y)
+            x = x + b["mlp"]["fc2"](F.gelu(b["mlp"]["fc1"](b["norm2"](x))))
+        return self.head(self.norm(x)[:, 1:].mean(1))
+
+
+@wrong(
+    "ViT",
+    "With dropout in it your network gives another answer at every call, until somebody calls `eval()`. "
+    "Nothing in this one is random. Look at rule R8.",
+)
+class drops_out_while_training(nn.Module):
+    def __init__(self, img, patch, C, D, L, H, classes):
+        super().__init__()
+        self.p, self.H = patch, H
+        self.proj = nn.Linear(patch * patch * C, D)
+        self.cls = nn.Parameter(torch.zeros(1, 1, D))
+        self.pos = nn.Parameter(torch.randn(1, 1 + (img // patch) ** 2, D) / 50)
+        self.blocks = nn.ModuleList()
+        for _ in range(L):
+            attn = nn.ModuleDict({"qkv": nn.Linear(D, 3 * D), "proj": nn.Linear(D, D)})
+            mlp = nn.ModuleDict({"fc1": nn.Linear(D, 4 * D), "fc2": nn.Linear(4 * D, D)})
+            block = {"norm1": nn.LayerNorm(D), "attn": attn, "norm2": nn.LayerNorm(D), "mlp": mlp}
+            self.blocks.append(nn.ModuleDict(block))
+        self.norm = nn.LayerNorm(D)
+        self.head = nn.Linear(D, classes)
+
+    def forward(self, x):
+        B, p = len(x), self.p
+        x = x.unfold(2, p, p).unfold(3, p, p).permute(0, 2, 3, 4, 5, 1)
+        x = self.proj(x.reshape(B, -1, self.proj.in_features))
+        x = torch.cat([self.cls.expand(B, -1, -1), x], dim=1) + self.pos
+        for b in self.blocks:
+            y = b["attn"]["qkv"](b["norm1"](x))
+            q, k, v = (z.unflatten(-1, (self.H, -1)).transpose(1, 2) for z in y.chunk(3, dim=-1))
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            x = x + b["attn"]["proj"](y)
+            x = x + b["mlp"]["fc2"](F.gelu(b["mlp"]["fc1"](b["norm2"](x))))
+        return self.head(F.dropout(self.norm(x)[:, 0], 0.1, self.training))
 
 
 @wrong(
@@ -908,7 +990,7 @@ def bilinear(pos, old, new):
 @wrong(
     "interpolate_pos",
     "You put the outermost old cells onto the outermost new ones (align_corners=True). Here a "
-    "cell is a small square, not a point, and the outer *edges* of the grids coincide: "
+    "cell is a small square, not a point, and the outer edges of the grids coincide: "
     "align_corners=False. Look at rule R3.",
 )
 def corners_aligned(pos, old, new):
@@ -929,6 +1011,43 @@ def features_mixed_by_reshape(pos, old, new):
     new = (new, new) if isinstance(new, int) else new
     grid = pos[:, 1:].reshape(1, -1, *old)
     grid = F.interpolate(grid, size=new, mode="bicubic", align_corners=False)
+    return torch.cat([pos[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+@wrong(
+    "interpolate_pos",
+    "The grid is resized well, but on the way back features and places are mixed: (1, D, h2, w2) was "
+    "reshaped to rows without moving D to the end. Permute first. Look at rule R3.",
+)
+def features_mixed_on_the_way_back(pos, old, new):
+    old = (old, old) if isinstance(old, int) else old
+    new = (new, new) if isinstance(new, int) else new
+    grid = pos[:, 1:].reshape(1, *old, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=new, mode="bicubic", align_corners=False)
+    return torch.cat([pos[:, :1], grid.reshape(1, new[0] * new[1], -1)], dim=1)
+
+
+@wrong(
+    "interpolate_pos",
+    "For some sizes your new grid is a row or a column short: a factor such as 15 / 11 is rounded, and 11 "
+    "times it is cut off to 14. Give F.interpolate the new size, not a factor. Look at rules R1 and R3.",
+)
+def resized_by_a_factor(pos, old, new):
+    h, w = (old, old) if isinstance(old, int) else old
+    h2, w2 = (new, new) if isinstance(new, int) else new
+    grid = pos[:, 1:].reshape(1, h, w, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, scale_factor=(h2 / h, w2 / w), mode="bicubic", align_corners=False)
+    return torch.cat([pos[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+@wrong(
+    "interpolate_pos",
+    "Your function takes whole numbers only. A grid that is not square comes as a pair (rows, columns): make "
+    "a pair of an int first, then use pairs throughout. Look at rule R1.",
+)
+def squares_only(pos, old, new):
+    grid = pos[:, 1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
     return torch.cat([pos[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
 
 
@@ -1049,7 +1168,7 @@ def not_normalised(img, txt, logit_scale):
 
 @wrong(
     "clip_loss",
-    "You divide each *feature* by its length over the batch. It is each row, each embedding, that "
+    "You divide each feature by its length over the batch. It is each row, each embedding, that "
     "gets length 1. Look at rule R1.",
 )
 def normalised_over_the_batch(img, txt, logit_scale):
@@ -1057,6 +1176,19 @@ def normalised_over_the_batch(img, txt, logit_scale):
     txt = txt / txt.norm(dim=0, keepdim=True)
     scale = logit_scale.exp().clamp(max=100)
     logits = scale * img @ txt.T
+    target = torch.arange(len(img))
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+@wrong(
+    "clip_loss",
+    "You divide by one length, that of all numbers together: without an axis, `norm()` takes the whole "
+    "table. Each row is divided by its own length. Look at rule R1.",
+)
+def one_length_for_the_whole_batch(img, txt, logit_scale):
+    img = img / img.norm()
+    txt = txt / txt.norm()
+    logits = logit_scale.exp().clamp(max=100) * img @ txt.T
     target = torch.arange(len(img))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
@@ -1121,7 +1253,8 @@ def summed_over_the_batch(img, txt, logit_scale):
 
 @wrong(
     "clip_loss",
-    "Your scale grows without limit. It is never more than 100, whatever logit_scale is. Look at rule R2.",
+    "Your scale grows without limit. It is never more than 100, whatever `logit_scale` is. (A cap of 100 "
+    "on the logarithm does nothing: the scale may then grow to e to the 100.) Look at rule R2.",
 )
 def scale_not_capped(img, txt, logit_scale):
     img = img / img.norm(dim=1, keepdim=True)
@@ -1242,7 +1375,7 @@ def with_soft_targets(img, txt, logit_scale):
 @wrong(
     "zero_shot",
     "You average the rows as they come, so a sentence with a long row has more to say than the "
-    "others. Normalise before averaging the templates. Look at rule R2.",
+    "others. Normalise before averaging the templates: each row by its own length. Look at rule R2.",
 )
 def averages_before_normalising(img_emb, names, templates, encode):
     img = F.normalize(img_emb, dim=-1)
@@ -1265,6 +1398,20 @@ def average_left_short(img_emb, names, templates, encode):
     for name in names:
         rows = F.normalize(encode([template.format(name) for template in templates]), dim=-1)
         columns.append(img @ rows.mean(0))
+    return torch.stack(columns, dim=1)
+
+
+@wrong(
+    "zero_shot",
+    "You divide each feature by its length over the sentences. It is each row, one sentence, that gets "
+    "length 1. Look at rule R2.",
+)
+def normalised_over_the_sentences(img_emb, names, templates, encode):
+    img = F.normalize(img_emb, dim=-1)
+    columns = []
+    for name in names:
+        rows = F.normalize(encode([template.format(name) for template in templates]), dim=0)
+        columns.append(img @ F.normalize(rows.mean(0), dim=0))
     return torch.stack(columns, dim=1)
 
 
@@ -1391,8 +1538,8 @@ def sentence_by_sentence(img_emb, names, templates, encode):
 
 @wrong(
     "mm_retrieve",
-    "You compare by dot product: the longest row of the gallery always wins. Divide the rows of "
-    "the gallery by their length. Look at rule R1.",
+    "You compare by dot product: the longest row of the gallery always wins. Divide each row of the "
+    "gallery by its own length. Look at rule R1.",
 )
 def longest_row_wins(query_emb, gallery, k):
     query = query_emb / query_emb.norm(dim=-1, keepdim=True)
@@ -1462,6 +1609,30 @@ def batch_axis_for_one_query(query_emb, gallery, k):
 
 @wrong(
     "mm_retrieve",
+    "Your function stops at a single query: it has shape (D,), so there is no axis 1. Count the axes from "
+    "the end, the features are axis -1 with and without a batch. Look at rule R2.",
+)
+def needs_a_batch_of_queries(query_emb, gallery, k):
+    query = query_emb / query_emb.norm(dim=1, keepdim=True)
+    rows = gallery / gallery.norm(dim=1, keepdim=True)
+    cosines = query @ rows.T
+    return cosines.argsort(dim=1, descending=True, stable=True)[:, :k]
+
+
+@wrong(
+    "mm_retrieve",
+    "You add a small number to the lengths before you divide, so that short rows come out a little shorter "
+    "than 1, and equal cosines unequal. Divide by the length itself. Look at rule R4.",
+)
+def small_number_added_to_the_lengths(query_emb, gallery, k):
+    query = query_emb / (query_emb.norm(dim=-1, keepdim=True) + 1e-8)
+    rows = gallery / (gallery.norm(dim=-1, keepdim=True) + 1e-8)
+    cosines = query @ rows.T
+    return cosines.argsort(dim=-1, descending=True, stable=True)[..., :k]
+
+
+@wrong(
+    "mm_retrieve",
     "You sort by the distance of the points as they are, so rows of another length than the query "
     "lose. Compare directions: by cosine. Look at rule R1.",
 )
@@ -1484,7 +1655,7 @@ def cosines_instead_of_places(query_emb, gallery, k):
 
 @wrong(
     "mm_retrieve",
-    "You divide every *column* of the gallery by its length. It is each row, one embedding, that "
+    "You divide every column of the gallery by its length. It is each row, one embedding, that "
     "gets length 1. Look at rule R1.",
 )
 def gallery_normalised_by_column(query_emb, gallery, k):
@@ -1540,6 +1711,32 @@ def one_mean_for_both(images, texts, center=False):
     clouds = [x / x.norm(dim=1, keepdim=True) for x in (images, texts)]
     if center:
         clouds = [F.normalize(x - torch.cat(clouds).mean(0), dim=1) for x in clouds]
+    kind = torch.tensor([0] * len(images) + [1] * len(texts))
+    return torch.cat(clouds), kind
+
+
+@wrong(
+    "joint_index",
+    "You divide by one length, that of all numbers together: without an axis, `norm()` takes the whole "
+    "table. Each row is divided by its own length. Look at rule R1.",
+)
+def one_length_for_the_whole_store(images, texts, center=False):
+    clouds = [images, texts]
+    if center:
+        clouds = [x - x.mean(0) for x in clouds]
+    store = torch.cat(clouds)
+    return store / store.norm(), torch.tensor([0] * len(images) + [1] * len(texts))
+
+
+@wrong(
+    "joint_index",
+    "You subtract one number, the mean of all entries. The centre of a cloud is a vector, the mean of its "
+    "rows: `mean(0)`. Look at rule R3.",
+)
+def mean_is_one_number(images, texts, center=False):
+    clouds = [x / x.norm(dim=1, keepdim=True) for x in (images, texts)]
+    if center:
+        clouds = [F.normalize(x - x.mean(), dim=1) for x in clouds]
     kind = torch.tensor([0] * len(images) + [1] * len(texts))
     return torch.cat(clouds), kind
 
@@ -1679,6 +1876,33 @@ def mean_distance_of_pairs(a, b):
 )
 def one_minus_cosine(a, b):
     return float(1 - F.cosine_similarity(F.normalize(a, dim=1).mean(0), F.normalize(b, dim=1).mean(0), dim=0))
+
+
+@wrong(
+    "modality_gap",
+    "You subtract row from row before you average, which needs as many rows in `a` as in `b`. Take the "
+    "mean of each cloud first. Look at rules R1 and R2.",
+)
+def rows_subtracted_in_pairs(a, b):
+    return float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).mean(0).norm())
+
+
+@wrong(
+    "modality_gap",
+    "You add up the differences of the centres, feature by feature. Their distance is the root of the sum "
+    "of squares. Look at rule R1.",
+)
+def distance_in_city_blocks(a, b):
+    return float((F.normalize(a, dim=1).mean(0) - F.normalize(b, dim=1).mean(0)).abs().sum())
+
+
+@wrong(
+    "modality_gap",
+    "You average over the features of each row. The centre of a cloud is the mean of its rows: `mean(0)`, "
+    "a vector of D numbers. Look at rule R1.",
+)
+def mean_over_the_features(a, b):
+    return float((F.normalize(a, dim=1).mean(1) - F.normalize(b, dim=1).mean(1)).norm())
 
 
 @right("modality_gap", uses="R3")

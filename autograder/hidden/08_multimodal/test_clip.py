@@ -361,8 +361,8 @@ class TestInterpolatePos:
     @pytest.mark.parametrize(
         ("old", "new", "dtype"),
         [((3, 3), (5, 5), F64), ((5, 5), (3, 3), F64), ((2, 3), (4, 5), F32), ((4, 2), (3, 6), F64),
-         ((3, 4), (3, 8), F64), ((1, 1), (2, 3), F64)],
-        ids=["larger", "smaller", "2x3 to 4x5", "4x2 to 3x6", "wider", "from one patch"],
+         ((3, 4), (3, 8), F64), ((1, 1), (2, 3), F64), ((1, 11), (2, 15), F64)],
+        ids=["larger", "smaller", "2x3 to 4x5", "4x2 to 3x6", "wider", "from one patch", "11 to 15 columns"],
     )  # fmt: skip
     def test_bicubic_by_hand(self, submission, rng, old, new, dtype):
         """Larger, smaller and oblong grids: every feature is resized by cubic interpolation, as defined."""
