@@ -9,108 +9,28 @@ Every planned test needs an explicit pass; what has no result could not run.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from autograder.assignment import Assignment
 from autograder.errors import CouldNotRun, UnreadableNotebook
-from autograder.forbid import violations
-from autograder.layout import Course
-from autograder.notebooks import Exercise, Released, load_released
-from autograder.repair import CodeCell, Repaired, repair
-from autograder.report import ExerciseResult, Report, TestResult
+from autograder.order import Order, Run, runs_of, unreadable
+from autograder.report import Report
 from autograder.sandbox.jail.detect import detect
 
-__all__ = ["Assignment", "Grader", "Run", "grade"]
+__all__ = ["Grader", "grade"]
 
 R = TypeVar("R")
-
-PINNED = ("torch", "numpy", "pytest")
-WARMABLE = (
-    "torch.optim",
-    "torch.nn",
-    "matplotlib.pyplot",
-    "numpy",
-    "math",
-    "re",
-    "collections",
-    "dataclasses",
-)
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One released notebook with its tests: all that decides a score but the submission."""
-
-    course: Course
-    released: Released
-
-    @classmethod
-    def load(cls, course: Course, section: str, notebook: str) -> Assignment:
-        """Reads the released notebook; raises CourseError if there is none."""
-        return cls(course, load_released(course.released(section, notebook), section))
-
-    @cached_property
-    def files(self) -> dict[str, bool]:
-        """Test modules and whether they are visible."""
-        r = self.released
-        visible, hidden = (
-            self.course.visible_tests(r.section, r.name),
-            self.course.hidden_tests(r.section, r.name),
-        )
-        return {str(path): shown for path, shown in ((visible, True), (hidden, False)) if path.exists()}
-
-    @cached_property
-    def tests_hash(self) -> str:
-        """Of the tests and the bank, byte for byte."""
-        bank = Path(self.bank).read_bytes() if self.bank else b""
-        return _digest(*(Path(path).read_bytes() for path in self.files), bank)
-
-    @cached_property
-    def bank(self) -> str:
-        """The file of the known variants, or '' if there is none."""
-        path = self.course.bank_file(self.released.section, self.released.name)
-        return str(path) if path.exists() else ""
-
-    @cached_property
-    def warm(self) -> list[str]:
-        """Modules the released cells import: touched once before any submission is loaded."""
-        text = "\n".join(c.source for c in self.released.cells if c.role in ("given", "answer"))
-        return [name for name in WARMABLE if name in text]
-
-    @cached_property
-    def folder(self) -> str:
-        """What is shipped beside the notebook, for cells that read it."""
-        return str(self.course.released(self.released.section, self.released.name).parent)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The tests of one exercise, run once with one seed.
-
-    `distances` are how far each test was from failing or from passing, in tolerances (see `trace`);
-    `looks_like` is the message of the wrong variant it is like, or ''.
-    """
-
-    seed: int
-    tests: tuple[TestResult, ...]
-    distances: tuple[float | None, ...]
-    looks_like: str
-    seconds: float
 
 
 def grade(notebook: Path, assignment: Assignment, *, seed: int | None = None) -> Report:
@@ -150,11 +70,11 @@ class Grader:
         """
         self._open(assignment.course.release)
         try:
-            order = _Order.of(raw, assignment, seed, self.level, only)
+            order = Order.of(raw, assignment, seed, self.level, only)
         except UnreadableNotebook as error:
-            unreadable: Future[Report] = Future()
-            unreadable.set_result(_unreadable(raw, assignment, str(error), self.level))
-            return unreadable
+            told: Future[Report] = Future()
+            told.set_result(unreadable(raw, assignment, str(error), self.level))
+            return told
         return self._enqueue(order.job(), order.report)
 
     def prove(
@@ -176,12 +96,12 @@ class Grader:
         exercise's own.
         """
         self._open(assignment.course.release)
-        job = _Order.of(raw, assignment, seeds[0], self.level, exercise).job()
+        job = Order.of(raw, assignment, seeds[0], self.level, exercise).job()
         job |= {"seeds": list(seeds), "proof": True, "simpler": list(simpler), "until_failed": until_failed}
         job["bank"] = job["bank"] if named else ""
         if limit is not None:
             job["limits"] = dict.fromkeys(job["limits"], limit)
-        return self._enqueue(job, lambda answer: _runs(exercise, seeds, answer))
+        return self._enqueue(job, lambda answer: runs_of(exercise, seeds, answer))
 
     def _open(self, release: Path) -> None:
         """The released files are all of the disk that learner code may read."""
@@ -259,147 +179,3 @@ class Grader:
             with contextlib.suppress(KeyError):
                 future, _ = self._waiting.pop(number)
                 future.set_exception(CouldNotRun(f"{reason}; run the same command again"))
-
-
-@dataclass(frozen=True)
-class _Order:
-    """One submission made ready for the worker, and the way back from its answer to a report."""
-
-    assignment: Assignment
-    repaired: Repaired
-    seed: int
-    level: str
-    exercises: tuple[Exercise, ...]
-
-    @classmethod
-    def of(cls, raw: bytes, assignment: Assignment, seed: int | None, level: str, only: str | None) -> _Order:
-        repaired = repair(raw, assignment.released)
-        code = json.dumps([c.source for c in repaired.cells])
-        if seed is None:  # other inputs for other code, the same for the same code
-            seed = int(_digest(code.encode(), assignment.tests_hash.encode())[:12], 16)
-        exercises = tuple(e for e in assignment.released.exercises if only in (None, e.name))
-        return cls(assignment, repaired, seed, level, exercises)
-
-    def job(self) -> dict[str, Any]:
-        return {
-            "files": self.assignment.files,
-            "tests_hash": self.assignment.tests_hash,
-            "bank": self.assignment.bank,
-            "warm": self.assignment.warm,
-            "folder": self.assignment.folder,
-            "cells": [(c.label, c.source) for c in self.repaired.cells],
-            "limits": {e.name: e.limit for e in self.assignment.released.exercises},
-            "only": [e.name for e in self.exercises],
-            "refused": {
-                e.name: why
-                for e in self.exercises
-                if (why := _refusal(e, self.repaired.cells, self.assignment.released))
-            },
-            "seeds": [self.seed],
-            "proof": False,
-            "simpler": [],
-            "until_failed": False,
-        }
-
-    def report(self, answer: dict[str, Any]) -> Report:
-        if "error" in answer:
-            raise CouldNotRun(answer["error"])
-        notes = [*self.repaired.notes, *(f"{label} stopped: {why}" for label, why in answer["cells"].items())]
-        return Report.of(
-            self.assignment.released.section,
-            self.assignment.released.name,
-            exercises=[self._result(e, answer) for e in self.exercises],
-            sandbox=self.level,
-            seed=self.seed,
-            verdict_id=_verdict_id(self.assignment, self.repaired.cells, self.seed, self.level),
-            notes=notes,
-        )
-
-    def _result(self, exercise: Exercise, answer: dict[str, Any]) -> ExerciseResult:
-        (run,) = answer["runs"]
-        tests = [
-            TestResult(t["name"], t["visible"], t["outcome"], t["message"])
-            for t in run["tests"]
-            if t["exercise"] == exercise.name
-        ]
-        looks_like = run["looks_like"].get(exercise.name, "")
-        return ExerciseResult.of(
-            exercise.name,
-            tests,
-            points=exercise.points,
-            bonus=exercise.bonus,
-            observed=self._why_undefined(exercise, answer["cells"]),
-            looks_like=looks_like,
-            where="" if looks_like else run["where"].get(exercise.name, ""),  # the look has its own place
-        )
-
-    def _why_undefined(self, exercise: Exercise, stopped: dict[str, str]) -> str:
-        """If the answer cell itself stopped, that is the news, not the tests."""
-        for cell in self.repaired.cells:
-            if cell.exercise == exercise.name and cell.label in stopped:
-                return f"The answer cell stopped before `{exercise.name}` was defined: {stopped[cell.label]}"
-        return ""
-
-
-def _runs(exercise: str, seeds: Sequence[int], answer: dict[str, Any]) -> list[Run]:
-    if "error" in answer:
-        raise CouldNotRun(answer["error"])
-    found = []
-    for seed, run in zip(seeds, answer["runs"], strict=False):
-        tests = [TestResult(t["name"], t["visible"], t["outcome"], t["message"]) for t in run["tests"]]
-        distances = tuple(t["distance"] for t in run["tests"])
-        looks_like = run["looks_like"].get(exercise, "")
-        found.append(Run(seed, tuple(tests), distances, looks_like, run["seconds"]))
-    return found
-
-
-def _refusal(exercise: Exercise, cells: Sequence[CodeCell], released: Released) -> str:
-    """Why the exercise's code is not accepted, or ''.
-
-    Looks at its answer cell and at the cells the learner added or changed; not at answers to other exercises,
-    which may be free to use what this one must not.
-    """
-    if not exercise.forbid:
-        return ""
-    given = {cell.source for cell in released.cells}
-    own = [
-        cell.source
-        for cell in cells
-        if cell.exercise == exercise.name or (cell.role != "answer" and cell.source not in given)
-    ]
-    context = [cell.source for cell in cells]
-    found = [f for source in own for f in violations(source, exercise.forbid, context=context)]
-    return f"This exercise is to be solved without {', '.join(found)}." if found else ""
-
-
-def _unreadable(raw: bytes, assignment: Assignment, why: str, level: str) -> Report:
-    """A notebook nobody can read earns nothing, and says why; it is the submission's fault, not ours."""
-    results = []
-    for e in assignment.released.exercises:
-        test = TestResult("test_notebook_can_be_read", True, "failed", f"The notebook can be read.\n{why}")
-        results.append(ExerciseResult.of(e.name, [test], points=e.points, bonus=e.bonus, observed=why))
-    released = assignment.released
-    verdict = _digest(raw, assignment.tests_hash.encode())[:12]
-    return Report.of(
-        released.section,
-        released.name,
-        exercises=results,
-        sandbox=level,
-        seed=0,
-        verdict_id=verdict,
-        notes=[why],
-    )
-
-
-def _verdict_id(assignment: Assignment, cells: Sequence[CodeCell], seed: int, level: str) -> str:
-    """Same id, same score, on any machine: the code, the tests, the environment, the seed and the level."""
-    versions = [platform.python_version(), *(importlib.metadata.version(name) for name in PINNED)]
-    parts = [[c.source for c in cells], assignment.tests_hash, versions, seed, level]
-    return _digest(json.dumps(parts).encode())[:12]
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()

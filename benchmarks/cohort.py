@@ -32,12 +32,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from autograder.assignment import Assignment
 from autograder.cohort.acts import ACTS, Act, Work, perfect, right_variants, wrong_variant
 from autograder.cohort.desk import Desk, as_file
 from autograder.cohort.learners import Learner, make_learner
 from autograder.cohort.play import COURSE_ID, Stage, set_up
 from autograder.errors import CouldNotRun
-from autograder.grader import Assignment, Grader
+from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.nbgrader.scores import read_scores
 

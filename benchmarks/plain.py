@@ -73,7 +73,7 @@ def main(root: str, section: str, notebook: str, folder: str) -> None:
     """Grades every notebook below `folder` in this process, the way `grading.py` calls the floor."""
     import torch
 
-    from autograder.grader import Assignment
+    from autograder.assignment import Assignment
     from autograder.layout import Course
 
     torch.set_num_threads(1)

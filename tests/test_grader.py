@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from autograder.assignment import Assignment
 from autograder.errors import CouldNotRun, CourseError
-from autograder.grader import Assignment, Grader, grade
+from autograder.grader import Grader, grade
 from autograder.layout import Course
 from autograder.report import Report
 from autograder.verify import with_answer

@@ -10,9 +10,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from autograder.assignment import Assignment
 from autograder.cohort.learners import Learner
 from autograder.cohort.play import COURSE_ID, Stage
-from autograder.grader import Assignment, Grader
+from autograder.grader import Grader
 from autograder.nbgrader.scores import Score, read_scores
 
 __all__ = ["Judge", "Verdict"]

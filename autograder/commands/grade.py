@@ -13,7 +13,7 @@ import typer
 from autograder.errors import CouldNotRun, CourseError, UnreadableNotebook
 
 if TYPE_CHECKING:
-    from autograder.grader import Assignment
+    from autograder.assignment import Assignment
     from autograder.layout import Course
     from autograder.report import Report
 
@@ -90,7 +90,7 @@ def _assignments(
 
     A link is followed only where the user named it: in a folder it may lead to somebody else's work.
     """
-    from autograder.grader import Assignment
+    from autograder.assignment import Assignment
     from autograder.identify import identify
     from autograder.nbgrader.plainfile import Refused, read_plain
 

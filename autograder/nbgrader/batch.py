@@ -22,8 +22,9 @@ from nbgrader.converters.base import NbGraderException
 from traitlets import Bool, Integer
 from traitlets.config import LoggingConfigurable
 
+from autograder.assignment import Assignment
 from autograder.errors import CouldNotRun
-from autograder.grader import Assignment, Grader
+from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.nbgrader.books import open_books
 from autograder.nbgrader.consistency import problems

@@ -13,9 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
+from autograder.assignment import Assignment
 from autograder.bank import Variant
 from autograder.errors import CouldNotRun, CourseError
-from autograder.grader import Assignment, Grader, Run
+from autograder.grader import Grader
+from autograder.order import Run
 from autograder.verify import judges
 from autograder.verify.cheats import cheats
 from autograder.verify.material import Material

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from autograder.bank import Variant
-from autograder.grader import Run
+from autograder.order import Run
 from autograder.report import SIMPLER, TestResult
 from autograder.verify.material import Material
 from autograder.verify.mutants import Mutant

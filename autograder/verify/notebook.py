@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autograder.assignment import Assignment
 from autograder.bank import load_bank, load_equivalent
-from autograder.grader import Assignment, Grader
+from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.verify.claims import Claim, Settings, claims
 from autograder.verify.contract import contract_problems, count_ties

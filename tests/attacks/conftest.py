@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from autograder.grader import Assignment, Grader
+from autograder.assignment import Assignment
+from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.report import Report
 from autograder.sandbox.jail.detect import try_level

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
+from autograder.assignment import Assignment
 from autograder.errors import CouldNotRun
-from autograder.grader import Assignment, Grader
+from autograder.grader import Grader
 from autograder.layout import Course
 
 TINY = Course(Path(__file__).parents[1] / "course")
 SLOW = "import time\ntime.sleep(1)\ndef double(x):\n    return 2 * x"
 PROGRAM = """
 import pathlib, sys, time
-from autograder.grader import Assignment, Grader
+from autograder.assignment import Assignment
+from autograder.grader import Grader
 from autograder.layout import Course
 course = Course(pathlib.Path(sys.argv[1]))
 assignment = Assignment.load(course, "01_warmup", "tiny")

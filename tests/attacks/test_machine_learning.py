@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grader import Assignment, Grader
+from autograder.assignment import Assignment
+from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.report import ExerciseResult, Report
 from autograder.verify import with_answer
