@@ -217,53 +217,30 @@ def words_counted_once(text, vocab_size, special=()):
     cut = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
     parts = re.split(cut, text) if special else [text]
     distinct = dict.fromkeys(w for part in parts for w in re.findall(PRETOKEN, part))
-    words = [[bytes([b]) for b in w.encode()] for w in distinct]
+    words, weights = [[bytes([b]) for b in w.encode()] for w in distinct], [1] * len(distinct)
+    counts, homes = Counter(), defaultdict(set)
+    for i, word in enumerate(words):
+        for pair in itertools.pairwise(word):
+            counts[pair] += weights[i]
+            homes[pair].add(i)
     merges = []
-    while first + len(merges) < vocab_size:
-        counts = Counter(pair for word in words for pair in itertools.pairwise(word))
-        if not counts:
-            break
+    while counts and first + len(merges) < vocab_size:
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        for word in words:
-            at = 0
-            while at < len(word) - 1:
-                if (word[at], word[at + 1]) == best:
-                    word[at : at + 2] = [word[at] + word[at + 1]]
-                at += 1
-    tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
-    return dict(enumerate(tokens)), merges
-
-
-@wrong(
-    "train_bpe",
-    "You stop as soon as no pair occurs twice, so the vocabulary stays smaller than it was asked to be. A "
-    "pair that occurs only once is merged, too. Look at rule R6.",
-)
-def single_pairs_not_merged(text, vocab_size, special=()):
-    first = 256 + len(special)
-    if vocab_size < first:
-        raise ValueError("too small")
-    cut = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
-    parts = re.split(cut, text) if special else [text]
-    times = Counter(w for part in parts for w in re.findall(PRETOKEN, part))
-    words = [[bytes([b]) for b in w.encode()] for w in times]
-    merges = []
-    while first + len(merges) < vocab_size:
-        counts = Counter()
-        for word, n in zip(words, times.values()):
-            for pair in itertools.pairwise(word):
-                counts[pair] += n
-        best = max(counts, key=lambda pair: (counts[pair], pair), default=None)
-        if best is None or counts[best] < 2:
-            break
-        merges.append(best)
-        for word in words:
-            at = 0
-            while at < len(word) - 1:
-                if (word[at], word[at + 1]) == best:
-                    word[at : at + 2] = [word[at] + word[at + 1]]
-                at += 1
+        for i in homes.pop(best):
+            old, new, at = words[i], [], 0
+            counts.subtract({pair: weights[i] * n for pair, n in Counter(itertools.pairwise(old)).items()})
+            while at < len(old):
+                both = tuple(old[at : at + 2]) == best
+                new.append(best[0] + best[1] if both else old[at])
+                at += 2 if both else 1
+            for pair in itertools.pairwise(new):
+                counts[pair] += weights[i]
+                homes[pair].add(i)
+            for pair in itertools.pairwise(old):
+                if not counts[pair]:
+                    del counts[pair]
+            words[i] = new
     tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
     return dict(enumerate(tokens)), merges
 
@@ -280,23 +257,30 @@ def specials_as_patterns(text, vocab_size, special=()):
     cut = "|".join(sorted(special, key=len, reverse=True))
     parts = re.split(cut, text) if special else [text]
     times = Counter(w for part in parts for w in re.findall(PRETOKEN, part or ""))
-    words = [[bytes([b]) for b in w.encode()] for w in times]
+    words, weights = [[bytes([b]) for b in w.encode()] for w in times], list(times.values())
+    counts, homes = Counter(), defaultdict(set)
+    for i, word in enumerate(words):
+        for pair in itertools.pairwise(word):
+            counts[pair] += weights[i]
+            homes[pair].add(i)
     merges = []
-    while first + len(merges) < vocab_size:
-        counts = Counter()
-        for word, n in zip(words, times.values()):
-            for pair in itertools.pairwise(word):
-                counts[pair] += n
-        if not counts:
-            break
+    while counts and first + len(merges) < vocab_size:
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        for word in words:
-            at = 0
-            while at < len(word) - 1:
-                if (word[at], word[at + 1]) == best:
-                    word[at : at + 2] = [word[at] + word[at + 1]]
-                at += 1
+        for i in homes.pop(best):
+            old, new, at = words[i], [], 0
+            counts.subtract({pair: weights[i] * n for pair, n in Counter(itertools.pairwise(old)).items()})
+            while at < len(old):
+                both = tuple(old[at : at + 2]) == best
+                new.append(best[0] + best[1] if both else old[at])
+                at += 2 if both else 1
+            for pair in itertools.pairwise(new):
+                counts[pair] += weights[i]
+                homes[pair].add(i)
+            for pair in itertools.pairwise(old):
+                if not counts[pair]:
+                    del counts[pair]
+            words[i] = new
     tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
     return dict(enumerate(tokens)), merges
 
