@@ -217,30 +217,20 @@ def words_counted_once(text, vocab_size, special=()):
     cut = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
     parts = re.split(cut, text) if special else [text]
     distinct = dict.fromkeys(w for part in parts for w in re.findall(PRETOKEN, part))
-    words, weights = [[bytes([b]) for b in w.encode()] for w in distinct], [1] * len(distinct)
-    counts, homes = Counter(), defaultdict(set)
-    for i, word in enumerate(words):
-        for pair in itertools.pairwise(word):
-            counts[pair] += weights[i]
-            homes[pair].add(i)
+    words = [[bytes([b]) for b in w.encode()] for w in distinct]
     merges = []
-    while counts and first + len(merges) < vocab_size:
+    while first + len(merges) < vocab_size:
+        counts = Counter(pair for word in words for pair in itertools.pairwise(word))
+        if not counts:
+            break
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        for i in homes.pop(best):
-            old, new, at = words[i], [], 0
-            counts.subtract({pair: weights[i] * n for pair, n in Counter(itertools.pairwise(old)).items()})
-            while at < len(old):
-                both = tuple(old[at : at + 2]) == best
-                new.append(best[0] + best[1] if both else old[at])
-                at += 2 if both else 1
-            for pair in itertools.pairwise(new):
-                counts[pair] += weights[i]
-                homes[pair].add(i)
-            for pair in itertools.pairwise(old):
-                if not counts[pair]:
-                    del counts[pair]
-            words[i] = new
+        for word in words:
+            at = 0
+            while at < len(word) - 1:
+                if (word[at], word[at + 1]) == best:
+                    word[at : at + 2] = [word[at] + word[at + 1]]
+                at += 1
     tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
     return dict(enumerate(tokens)), merges
 
@@ -257,30 +247,23 @@ def specials_as_patterns(text, vocab_size, special=()):
     cut = "|".join(sorted(special, key=len, reverse=True))
     parts = re.split(cut, text) if special else [text]
     times = Counter(w for part in parts for w in re.findall(PRETOKEN, part or ""))
-    words, weights = [[bytes([b]) for b in w.encode()] for w in times], list(times.values())
-    counts, homes = Counter(), defaultdict(set)
-    for i, word in enumerate(words):
-        for pair in itertools.pairwise(word):
-            counts[pair] += weights[i]
-            homes[pair].add(i)
+    words = [[bytes([b]) for b in w.encode()] for w in times]
     merges = []
-    while counts and first + len(merges) < vocab_size:
+    while first + len(merges) < vocab_size:
+        counts = Counter()
+        for word, n in zip(words, times.values()):
+            for pair in itertools.pairwise(word):
+                counts[pair] += n
+        if not counts:
+            break
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        for i in homes.pop(best):
-            old, new, at = words[i], [], 0
-            counts.subtract({pair: weights[i] * n for pair, n in Counter(itertools.pairwise(old)).items()})
-            while at < len(old):
-                both = tuple(old[at : at + 2]) == best
-                new.append(best[0] + best[1] if both else old[at])
-                at += 2 if both else 1
-            for pair in itertools.pairwise(new):
-                counts[pair] += weights[i]
-                homes[pair].add(i)
-            for pair in itertools.pairwise(old):
-                if not counts[pair]:
-                    del counts[pair]
-            words[i] = new
+        for word in words:
+            at = 0
+            while at < len(word) - 1:
+                if (word[at], word[at + 1]) == best:
+                    word[at : at + 2] = [word[at] + word[at + 1]]
+                at += 1
     tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
     return dict(enumerate(tokens)), merges
 
