@@ -235,39 +235,6 @@ def words_counted_once(text, vocab_size, special=()):
     return dict(enumerate(tokens)), merges
 
 
-@wrong(
-    "train_bpe",
-    "You put the specials into a pattern as they are, but in a pattern | means *or* and [ begins a set: the "
-    "text is cut at the wrong places. Write re.escape(special). Look at rule R2.",
-)
-def specials_as_patterns(text, vocab_size, special=()):
-    first = 256 + len(special)
-    if vocab_size < first:
-        raise ValueError("too small")
-    cut = "|".join(sorted(special, key=len, reverse=True))
-    parts = re.split(cut, text) if special else [text]
-    times = Counter(w for part in parts for w in re.findall(PRETOKEN, part or ""))
-    words = [[bytes([b]) for b in w.encode()] for w in times]
-    merges = []
-    while first + len(merges) < vocab_size:
-        counts = Counter()
-        for word, n in zip(words, times.values()):
-            for pair in itertools.pairwise(word):
-                counts[pair] += n
-        if not counts:
-            break
-        best = max(counts, key=lambda pair: (counts[pair], pair))
-        merges.append(best)
-        for word in words:
-            at = 0
-            while at < len(word) - 1:
-                if (word[at], word[at + 1]) == best:
-                    word[at : at + 2] = [word[at] + word[at + 1]]
-                at += 1
-    tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
-    return dict(enumerate(tokens)), merges
-
-
 @right("train_bpe", uses="F1 F2 F3")
 def heap_with_late_checks(text, vocab_size, special=()):
     """A heap of pairs with lazily refreshed counts; counts changed by the difference of a word before and
