@@ -39,9 +39,11 @@ class TestTrainBPE:
         got = pure(submission.train_bpe, f"low{END}low{END}", 259, [END])
         same_tables(got, [b"<|end|>", b"ow", b"low"], [(b"o", b"w"), (b"l", b"ow")])
 
-    @rule("R4", "R5")
+    @rule("R4", "R5", "R6")
     def test_runs_are_counted_everywhere_and_merged_from_the_left(self, submission):
-        """In aaaa the pair (a, a) counts three times and is merged into aa aa, in aaa into aa a."""
+        """In aaaa the pair (a, a) counts three times and is merged into aa aa, in aaa into aa a; then pairs
+        that occur only once are merged, too.
+        """
         merges = [(b"a", b"a"), (b"aa", b"aa"), (b"aa", b"a")]
         got = submission.train_bpe("aaaa aaa", 259)
         same_tables(got, [b"aa", b"aaaa", b"aaa"], merges)

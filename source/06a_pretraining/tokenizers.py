@@ -1,21 +1,22 @@
 # %% [markdown]
 # # Tokenizers
 #
-# **Goal of the section.** Understand how transformers scale into large language models: what text is for them, how they are
-# trained on it, and what decides how good they get. This notebook is about the first step, the one before any network: how a text becomes a row
-# of numbers, and back.
+# **Goal of the section.** Understand how transformers scale into large language models: what text is for them, how
+# they are trained on it, and what decides how good they get. This notebook is about the first step, the one before
+# any network: how a text becomes a row of numbers, and back.
 #
-# **You build** the tokenizer of GPT-2 and its successors: byte-level byte-pair encoding (BPE), first its training, then the encoder and
-# decoder; and the search that SentencePiece's *Unigram* tokenizer uses. In the end your own class, fed with GPT-2's real vocabulary, cuts twelve
-# languages exactly as GPT-2 does, and you will see what that costs whom.
+# **You build** the tokenizer of GPT-2 and its successors: byte-level byte-pair encoding (BPE), first its training,
+# then the encoder and decoder; and the search that SentencePiece's *Unigram* tokenizer uses. In the end your own
+# class, fed with GPT-2's real vocabulary, cuts twelve languages exactly as GPT-2 does, and you will see what that
+# costs whom.
 #
 # **Topics.** Byte-pair encoding; SentencePiece and the Unigram language model.
 #
-# **Mathematics used.** Counting; logarithms of probabilities; dynamic programming (best path through a graph); for the bonus,
-# expected counts and the EM algorithm.
+# **Mathematics used.** Counting; logarithms of probabilities; dynamic programming (best path through a graph); for
+# the bonus, expected counts and the EM algorithm.
 #
-# **Time.** About 100 minutes, the bonus not counted. Plain Python is enough: dictionaries, `bytes`, `re`. No exercise uses your answer
-# to another one: if you get stuck, go on and come back.
+# **Time.** About 100 minutes, the bonus not counted. Plain Python is enough: dictionaries, `bytes`, `re`. No
+# exercise uses your answer to another one: if you get stuck, go on and come back.
 
 # %%
 import gzip
@@ -36,20 +37,23 @@ PRETOKEN = r" ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+"
 # %% [markdown]
 # ## The story: a model has never seen a letter
 #
-# A language model computes with vectors. Before it can read your sentence, somebody must cut the sentence into units and give each unit a
-# number: the row of a table in which its vector stands. What should the units be?
+# A language model computes with vectors. Before it can read your sentence, somebody must cut the sentence into
+# units and give each unit a number: the row of a table in which its vector stands. What should the units be?
 #
-# - **Words** are the obvious answer and a bad one. The table must be finite, but languages are not: tomorrow somebody writes *unfollowable*, *naïve* with or without
-#   its dots, *colour*, *tokenizerless*. What is not in the table becomes "unknown", and the model is deaf to it. And *walk*, *walks*,
-#   *walked* are three unrelated rows.
-# - **Characters** fix that, nearly: Unicode has some 150,000 of them. And texts become long. Attention costs time quadratic in the length, so five times as many
-#   units are twenty-five times the work.
-# - **Bytes** fix it altogether: any text in any script is a row of numbers from 0 to 255. But texts become longer still.
+# - **Words** are the obvious answer and a bad one. The table must be finite, but languages are not: tomorrow
+#   somebody writes *unfollowable*, *naïve* with or without its dots, *colour*, *tokenizerless*. What is not in the
+#   table becomes "unknown", and the model is deaf to it. And *walk*, *walks*, *walked* are three unrelated rows.
+# - **Characters** fix that, nearly: Unicode has some 150,000 of them. And texts become long. Attention costs time
+#   quadratic in the length, so five times as many units are twenty-five times the work.
+# - **Bytes** fix it altogether: any text in any script is a row of numbers from 0 to 255. But texts become longer
+#   still.
 #
-# So one wants something in between, units that are *as long as they are frequent*: whole words where words are common, pieces where they are
-# rare, single bytes when all else fails. In 1994 Philip Gage published a small trick to compress files: take the most frequent pair of bytes,
-# replace it by a new symbol, repeat. Twenty-two years later Sennrich, Haddow and Birch used it to give a translation system an open vocabulary. GPT-2 applied it to raw bytes, and so
-# do nearly all large models of today, with small changes. That is the whole idea. The rest of this notebook is doing it right.
+# So one wants something in between, units that are *as long as they are frequent*: whole words where words are
+# common, pieces where they are rare, single bytes when all else fails. In 1994 Philip Gage published a small trick
+# to compress files: take the most frequent pair of bytes, replace it by a new symbol, repeat. Twenty-two years
+# later Sennrich, Haddow and Birch used it to give a translation system an open vocabulary. GPT-2 applied it to raw
+# bytes, and so do most large models of today, with small changes. That is the whole idea. The rest of this
+# notebook is doing it right.
 
 # %% demo
 import matplotlib.pyplot as plt
@@ -101,11 +105,12 @@ def four_ways_picture():
 four_ways_picture()
 
 # %% [markdown]
-# *Three words, four ways to cut them. A dot is a blank. A list of words had no place for the last one. The letters ï and é are one character and two bytes each, `c3 af` and
-# `c3 a9`; GPT-2 has tokens for them.*
+# *Three words, four ways to cut them. A dot is a blank. A list of words had no place for the last one. The letters
+# ï and é are one character and two bytes each, `c3 af` and `c3 a9`; GPT-2 has tokens for them.*
 #
-# What is the price of each way? We count on the text of this notebook: 271 kB of English, an extract of Python's own documentation, which the
-# course brings along. Every tenth document is put aside as *new text*; "known" units are those that occur in the others.
+# What is the price of each way? We count on the text of this notebook: 271 kB of English, an extract of Python's
+# own documentation, which the course brings along. Every tenth document is put aside as *new text*; "known" units
+# are those that occur in the others.
 
 # %% demo
 documents = Path("data/pydocs.txt").read_text("utf-8").split("<|endoftext|>")
@@ -129,17 +134,19 @@ for name, cut in cuts.items():
     print(f"{name:17}{len(known):12,}{size / len(units):16.2f}{unknown:21.1%}")
 
 # %% [markdown]
-# Words make short texts and leave holes; bytes leave no holes and make long texts. Byte-pair encoding starts from the bytes, so it
-# can never meet anything unknown, and then buys shortness, one merge at a time.
+# Words make short texts and leave holes; bytes leave no holes and make long texts. Byte-pair encoding starts from
+# the bytes, so it can never meet anything unknown, and then buys shortness, one merge at a time.
 #
 # ### Two things to know first
 #
-# **Text is bytes.** A Python `str` is a row of Unicode characters. `text.encode()` turns it into `bytes` by the UTF-8 rule: the 128 characters of
-# ASCII take one byte, accented, Greek and Cyrillic letters two, most others three, emoji four. `data.decode("utf-8")` goes back, and fails if the
-# bytes are no complete characters, unless one says `errors="replace"`: then broken places become the replacement character �.
+# **Text is bytes.** A Python `str` is a row of Unicode characters. `text.encode()` turns it into `bytes` by the
+# UTF-8 rule: the 128 characters of ASCII take one byte, most accented, Greek and Cyrillic letters take two, most
+# others three, most emoji four. `data.decode("utf-8")` goes back, and fails if the bytes are no complete characters,
+# unless one says `errors="replace"`: then broken places become the replacement character �.
 #
-# **Pretokens.** If merges could run over the whole text, the most frequent phrases would become tokens, and `dog.`, `dog!` and `dog,` would be three of them.
-# So the text is first cut into *pretokens*, and merges happen inside one pretoken only. This notebook uses the pattern `PRETOKEN` from the first cell:
+# **Pretokens.** If merges could run over the whole text, the most frequent phrases would become tokens, and
+# `dog.`, `dog!` and `dog,` would be three of them. So the text is first cut into *pretokens*, and merges happen
+# inside one pretoken only. This notebook uses the pattern `PRETOKEN` from the first cell:
 #
 # | part of the pattern | what it takes |
 # |---|---|
@@ -148,7 +155,8 @@ for name, cut in cuts.items():
 # | ` ?[^\sA-Za-z0-9]+` | signs, and letters of all other scripts, likewise |
 # | `\s+` | blanks, tabs and line ends that are left |
 #
-# The blank belongs to the word *behind* it. So ` low` in the middle of a sentence and `low` at its start are different strings; that is how real tokenizers do it, too.
+# The blank belongs to the word *behind* it. So ` low` in the middle of a sentence and `low` at its start are
+# different strings; that is how real tokenizers do it, too.
 
 # %% demo
 for sample in ("The cat didn't sit,  it\nslept 12 h.", "né à 7 h, naïve"):
@@ -160,15 +168,15 @@ for letter in "eéΩ漢🙂":
     print(f"{letter}   U+{ord(letter):05X}   {len(letter.encode())} bytes: {letter.encode().hex(' ')}")
 
 # %% [markdown]
-# *Look at `né`: for this pattern é is no letter, so the word falls apart before any merge is counted. Whoever wrote the pattern thought
-# in English. Keep that in mind for later.*
+# *Look at `né`: for this pattern é is no letter, so the word falls apart before any merge is counted. Whoever
+# wrote the pattern thought in English. Keep that in mind for later.*
 #
 # ## Exercise 1: `train_bpe`
 #
 # **★★ · about 30 minutes · needs: `Counter`, `re.findall`, `re.split`, `bytes` · roadmap: BPE**
 #
-# Write each word as a row of bytes, count how often each pair of neighbours occurs, merge the most frequent pair everywhere, and begin
-# again:
+# Write each word as a row of bytes, count how often each pair of neighbours occurs, merge the most frequent pair
+# everywhere, and begin again:
 
 
 # %% demo
@@ -196,39 +204,54 @@ def merges_picture():
 merges_picture()
 
 # %% [markdown]
-# *The text `low low low lower newest widest` (the word ` low`, with its blank, stands in it twice more). Each line shows the words after one more merge, the new token in orange; on the
-# right, why the next pair is taken.*
+# *The text `low low low lower newest widest` (the word ` low`, with its blank, stands in it twice more). Each line
+# shows the words after one more merge, the new token in orange; on the right, why the next pair is taken.*
 #
-# In a formula: with words $w$ that occur $n_w$ times and are at present the rows of symbols $w_1 w_2 \dots$, the count of a pair is
+# In a formula: with words $w$ that occur $n_w$ times and are at present the rows of symbols $w_1 w_2 \dots$, the
+# count of a pair is
 #
 # $$c(a, b) = \sum_{w} n_w \cdot \#\{\,i : w_i = a,\; w_{i+1} = b\,\}, \qquad (a^*, b^*) = \operatorname*{arg\,max}_{(a, b)} \; c(a, b).$$
 #
 # Up to overlaps $c(a, b)$ is the number of tokens that the merge saves: BPE is greedy compression.
 #
-# **Why it matters.** This loop, run once on some gigabytes, decides for the whole life of a model what it sees: which words are one token, how long a text it can read, how much
-# each language pays. Changing it later means training the model again.
+# **Why it matters.** This loop, run once on some gigabytes, decides for the whole life of a model what it sees:
+# which words are one token, how long a text it can read, how much each language pays. Changing it later means
+# training the model again.
 #
-# **Fast enough to enjoy.** Counting all pairs anew for each merge is correct and hopeless: GPT-2 has 50,000 merges. But a merge changes only the words that
-# hold its pair. Remember for each pair in which words it stands, and keep the counts up to date instead of making them again: then a merge costs what it changes. For 1,000 merges from the text of
-# this notebook that is one pair looked at instead of sixty, and about a second of waiting. The cell after the exercise counts it.
+# **Fast enough to enjoy.** Counting all pairs anew for each merge is correct and hopeless: GPT-2 has 50,000
+# merges. But a merge changes only the words that hold its pair. Remember for each pair in which words it stands,
+# and keep the counts up to date instead of making them again: then a merge costs what it changes. For 1,000 merges
+# from the text of this notebook that is one pair looked at instead of sixty, and about a second of waiting. The
+# cell after the exercise counts it.
 #
 # ### Contract
 #
 # `train_bpe(text, vocab_size, special=())` gives the two tables `(vocab, merges)`.
 #
-# - **R1** `vocab` is a dict from id to `bytes`: ids 0 to 255 are the single bytes, then come the specials in the given order (as UTF-8), then the
-#   merges in the order they were learned, each as its two parts joined. Ids have no gaps. `merges` is the list of pairs `(bytes, bytes)` in the same order.
-# - **R2** Before anything is counted, the text is cut at the specials, and these disappear: going from left to right, a special is cut out wherever one begins; of several that begin
-#   at the same place the longest is taken. Their characters mean nothing else (`|` or `[` in a special are just signs). The texts between them are treated alone.
-# - **R3** Each of these texts is cut with `re.findall(PRETOKEN, ...)`. Pairs are counted, and merged, inside one pretoken only.
-# - **R4** The count of a pair is the number of places where its two parts stand side by side, over all *occurrences* of all pretokens; in `aaaa` the pair `(a, a)` counts three times. A
-#   part is a byte string, so equal bytes are the same part. The pair with the highest count is merged. Ties: the **greatest** pair, as Python compares tuples of bytes (first parts first).
-# - **R5** A merge replaces its pair everywhere, in each pretoken from left to right without overlap: `aaaaa` becomes `aa aa a`.
-# - **R6** It stops when `vocab` has `vocab_size` entries, or earlier when no pair is left. A pair that occurs only once is merged, too.
-# - **R7** If `vocab_size` is less than `256 + len(special)`, raise `ValueError`. If it is equal, there are no merges.
-# - **R8** Work: a merge costs what it changes. In the texts of the test 180 long words are touched by no merge, and 20 short ones share all the merges. Learning 64 merges from such a text
-#   may take at most **8 times** the CPU time of learning a single one from another text of the same size (one merge needs one count of everything). Counting anew for each merge takes 27 times as long or more;
-#   looking through all words for the pair, and counting only in those that hold it, about 5 times; going straight to these words, about twice.
+# - **R1** `vocab` is a dict from id to `bytes`: ids 0 to 255 are the single bytes, then come the specials in the
+#   given order (as UTF-8), then the merges in the order they were learned, each as its two parts joined. Ids have
+#   no gaps. `merges` is the list of pairs `(bytes, bytes)` in the same order.
+# - **R2** Before anything is counted, the text is cut at the specials, and these disappear: going from left to
+#   right, a special is cut out wherever one begins; of several that begin at the same place the longest is taken.
+#   Their characters mean nothing else (`|` or `[` in a special are just signs). The texts between them are treated
+#   alone.
+# - **R3** Each of these texts is cut with `re.findall(PRETOKEN, ...)`. Pairs are counted, and merged, inside one
+#   pretoken only.
+# - **R4** The count of a pair is the number of places where its two parts stand side by side, over all *occurrences*
+#   of all pretokens; in `aaaa` the pair `(a, a)` counts three times. A part is a byte string, so equal bytes are
+#   the same part. The pair with the highest count is merged. Ties: the **greatest** pair, as Python compares
+#   tuples of bytes (first parts first).
+# - **R5** A merge replaces its pair everywhere, in each pretoken from left to right without overlap: `aaaaa`
+#   becomes `aa aa a`.
+# - **R6** It stops when `vocab` has `vocab_size` entries, or earlier when no pair is left. A pair that occurs only
+#   once is merged, too.
+# - **R7** If `vocab_size` is less than `256 + len(special)`, raise `ValueError`. If it is equal, there are no
+#   merges.
+# - **R8** Work: a merge costs what it changes. In the texts of the test 180 long words are touched by no merge,
+#   and 20 short ones share all the merges. Learning 64 merges from such a text may take at most **8 times** the
+#   CPU time of learning a single one from another text of the same size (one merge needs one count of everything).
+#   Counting anew for each merge takes 27 times as long or more; looking through all words for the pair, and
+#   counting only in those that hold it, about 5 times; going straight to these words, about twice.
 # - **R9** No argument is changed, and a call knows nothing of earlier calls.
 #
 # *Up to you:*
@@ -237,7 +260,8 @@ merges_picture()
 # - **F2** The order of the entries in the dict `vocab`.
 # - **F3** How the counts are kept, as long as R8 holds.
 #
-# *Not specified, not tested:* specials that are empty, a single byte long or given twice; text that cannot be encoded as UTF-8.
+# *Not specified, not tested:* specials that are empty, a single byte long or given twice; text that cannot be
+# encoded as UTF-8.
 #
 # *Not allowed* in this notebook: the libraries `tokenizers`, `tiktoken`, `sentencepiece`, `transformers`.
 #
@@ -326,17 +350,19 @@ check("train_bpe")
 # %% [markdown]
 # <details><summary>Hint 1: questions</summary>
 #
-# How many *different* pretokens does an English text of 60,000 words have? Which of them can have other pairs than before, once
-# `(o, w)` has been merged? What must you have written down beforehand to find them without looking at all the others?
+# How many *different* pretokens does an English text of 60,000 words have? Which of them can have other pairs than
+# before, once `(o, w)` has been merged? What must you have written down beforehand to find them without looking at
+# all the others?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Keep three tables: the words (each a list of byte strings) with their frequencies; the counts of the pairs; and for each pair the set of
-# words in which it stands. When a word changes, its contribution to the counts changes from that of the old row to that of the new row. It
-# is tempting to correct only the neighbours of the merged place. In `aaa` this goes wrong, because the pair overlaps itself. The
-# *difference* between the whole old row and the whole new row is never wrong, and words are short. Get it right the slow way first (count
-# everything before each merge), and keep that version to compare with.
+# Keep three tables: the words (each a list of byte strings) with their frequencies; the counts of the pairs; and
+# for each pair the set of words in which it stands. When a word changes, its contribution to the counts changes
+# from that of the old row to that of the new row. It is tempting to correct only the neighbours of the merged
+# place. In `aaa` this goes wrong, because the pair overlaps itself. The *difference* between the whole old row and
+# the whole new row is never wrong, and words are short. Get it right the slow way first (count everything before
+# each merge), and keep that version to compare with.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -359,8 +385,10 @@ check("train_bpe")
 # %% [markdown]
 # ### See it: what your tokenizer found
 #
-# Your function learns 1,000 merges from the corpus. Then they are played back, one after the other, and the work is counted: how many pairs must be looked at if all words are counted anew for each merge, and how
-# many if only the words that change are counted (once as they were, once as they are now). A count is the same on every machine; a stopwatch is not.
+# Your function learns 1,000 merges from the corpus. Then they are played back, one after the other, and the work
+# is counted: how many pairs must be looked at if all words are counted anew for each merge, and how many if only
+# the words that change are counted (once as they were, once as they are now). A count is the same on every
+# machine; a stopwatch is not.
 
 
 # %% demo
@@ -425,14 +453,18 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# *On the left, mind the scale: each labelled mark is ten times the one below. Only the very first merges change thousands of pairs; half of all merges change a few dozen or fewer. Counting everything anew stays expensive to the end. On the right,
-# the lengths of the tokens. Among the first are `th`, `in`, ` the`: BPE discovers English by counting. The longest are words of this very corpus: a tokenizer is a portrait of the text it was trained on.*
+# *On the left, mind the scale: each labelled mark is ten times the one below. Where only changed words are
+# counted, no merge after the first hundred looks at a thousand pairs, and half of them look at a few dozen or
+# fewer. Counting everything anew stays expensive to the end. On the right, the lengths of the tokens. Among the
+# first are `th`, `in`, ` the`: BPE discovers English by counting. The longest are rows of blanks (indented
+# examples), then words of this very corpus: a tokenizer is a portrait of the text it was trained on.*
 #
 # ## Exercise 2: `BPETokenizer`
 #
 # **★★ · about 25 minutes · needs: the idea of exercise 1, `re.split`, generators · roadmap: BPE**
 #
-# Training is done once. Encoding happens for every text that ever goes into the model, and decoding for every text that comes out:
+# Training is done once. Encoding happens for every text that ever goes into the model, and decoding for every text
+# that comes out:
 #
 # ```
 #   "low lot<|end|>"                                                     "low lot<|end|>"
@@ -448,26 +480,34 @@ plt.show()
 #   [108, 257, 32, 258, 116,      256]          - - - model - - ->        [108, 257, 32, 258, 116, 256]
 # ```
 #
-# The **rank** of a merge is its place in the list `merges`: 0 was learned first. To cut a pretoken, look at all neighbouring pairs, merge the one of
-# lowest rank, and repeat until no pair is in the list. In other words: repeat what training did, in the order it did it.
+# The **rank** of a merge is its place in the list `merges`: 0 was learned first. To cut a pretoken, look at all
+# neighbouring pairs, merge the one of lowest rank, and repeat until no pair is in the list. In other words: repeat
+# what training did, in the order it did it.
 #
-# **Why it matters.** It is tempting to take the longest token that fits, or to merge from left to right. Both give valid tokens that decode to the right text, so
-# nothing seems wrong. But the model has been trained on *one* way to cut, and meets sequences it has never seen. Such a bug does not crash, it makes a
-# good model stupid.
+# **Why it matters.** It is tempting to take the longest token that fits, or to merge from left to right. Both give
+# valid tokens that decode to the right text, so nothing seems wrong. But the model has been trained on *one* way
+# to cut, and meets sequences it has never seen. Such a bug does not crash, it makes a good model stupid.
 #
 # ### Contract
 #
-# `BPETokenizer(vocab, merges, special=(), pattern=PRETOKEN)` is made from tables that a training gave. It has the methods `encode`, `decode`, `encode_iter`.
+# `BPETokenizer(vocab, merges, special=(), pattern=PRETOKEN)` is made from tables that a training gave. It has the
+# methods `encode`, `decode`, `encode_iter`.
 #
-# - **R1** Ids are looked up in `vocab`, whatever its layout: they need not begin at 0, follow on each other, or have to do with ranks. The tables hold all 256 bytes, the result of each
-#   merge and the specials, each once. `pattern` is a regular expression without groups that matches every character.
-# - **R2** `encode(text)` cuts the text at the specials first: going from left to right, wherever one begins; of several that begin at the same place the longest is taken. Each becomes its one id. Only the strings
-#   in `special` are special.
-# - **R3** The texts between are each cut with `re.findall(pattern, ...)`, and each pretoken becomes a row of bytes, in which the pair of lowest rank is merged, from left to right, until no pair is in `merges`.
+# - **R1** Ids are looked up in `vocab`, whatever its layout: they need not begin at 0, follow on each other, or
+#   have to do with ranks. The tables hold all 256 bytes, the result of each merge and the specials, each once.
+#   `pattern` is a regular expression without capturing groups that loses nothing: the pieces that `re.findall`
+#   gives, joined, are the text.
+# - **R2** `encode(text)` cuts the text at the specials first: going from left to right, wherever one begins; of
+#   several that begin at the same place the longest is taken. Each becomes its one id. Only the strings in
+#   `special` are special.
+# - **R3** The texts between are each cut with `re.findall(pattern, ...)`, and each pretoken becomes a row of
+#   bytes, in which the pair of lowest rank is merged, from left to right, until no pair is in `merges`.
 # - **R4** `encode` gives the ids in the order of the text; no ids for the empty text.
-# - **R5** `decode(ids)` joins the bytes of all tokens first and then decodes them together as UTF-8 with `errors="replace"`. Specials come back as their text. No ids give `""`.
-# - **R6** `encode_iter(lines)` takes any iterable of strings and gives, one by one, the ids of its items, each item encoded alone: what `encode` gives for them, one after the other. It is lazy: when it
-#   gives an id of item $k$ it has taken at most the items up to $k + 2$.
+# - **R5** `decode(ids)` joins the bytes of all tokens first and then decodes them together as UTF-8 with
+#   `errors="replace"`. Specials come back as their text. No ids give `""`.
+# - **R6** `encode_iter(lines)` takes any iterable of strings and gives, one by one, the ids of its items, each
+#   item encoded alone: what `encode` gives for them, one after the other. It is lazy: when it gives an id of item
+#   $k$ it has taken at most the items up to $k + 2$.
 # - **R7** `decode` of an id that `vocab` does not have: `ValueError`.
 # - **R8** The tables are not changed, and two tokenizers do not disturb each other.
 #
@@ -475,7 +515,8 @@ plt.show()
 #
 # - **F1** A list or a tuple of ids.
 # - **F2** What `encode_iter` returns, as long as one can iterate over it, and whether it looks ahead within R6.
-# - **F3** Whether all occurrences of a pair are merged at once or one after the other; further attributes and methods; whether pretokens are remembered.
+# - **F3** Whether all occurrences of a pair are merged at once or one after the other; further attributes and
+#   methods; whether pretokens are remembered.
 #
 # *Not specified, not tested:* a special broken over two items; how fast it is.
 #
@@ -577,15 +618,17 @@ check("BPETokenizer")
 # %% [markdown]
 # <details><summary>Hint 1: questions</summary>
 #
-# In the worked example, which two pairs of `l o w` are in `merges`? Which was learned first? And what does `re.split` give when the whole pattern
-# stands in round brackets?
+# In the worked example, which two pairs of `l o w` are in `merges`? Which was learned first? And what does
+# `re.split` give when the whole pattern stands in round brackets?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# Two dictionaries make everything a look-up: from bytes to id, and from pair to rank. A pair that is in no list has rank infinity. For the pretoken: find the pair of
-# lowest rank among the neighbours; if its rank is infinite, you are done; otherwise merge and look again. Merging all its occurrences or only
-# the first one gives the same in the end, because whatever a merge makes possible has a higher rank. For `encode_iter`: a function with `yield` does nothing until somebody asks.
+# Two dictionaries make everything a look-up: from bytes to id, and from pair to rank. A pair that is in no list
+# has rank infinity. For the pretoken: find the pair of lowest rank among the neighbours; if its rank is infinite,
+# you are done; otherwise merge and look again. Merging all its occurrences or only the first one gives the same in
+# the end, because whatever a merge makes possible has a higher rank. For `encode_iter`: a function with `yield`
+# does nothing until somebody asks.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -606,8 +649,8 @@ check("BPETokenizer")
 # %% [markdown]
 # ## See it work: one sentence, twelve languages
 #
-# First your own tokenizer with the 1,000 merges from above. It was trained on English documentation; here are an English sentence, and the same in French and
-# Greek (Article 1 of the Universal Declaration of Human Rights).
+# First your own tokenizer with the 1,000 merges from above. It was trained on English documentation; here are an
+# English sentence, and the same in French and Greek (Article 1 of the Universal Declaration of Human Rights).
 
 
 # %% demo
@@ -640,16 +683,18 @@ languages = ("English", "French", "Greek")
 show_cuts([(language, [vocab[i] for i in mine.encode(sentences[language])]) for language in languages])
 
 # %% [markdown]
-# *Two digits are one byte, written in hexadecimal: half a Greek letter. Your tokenizer has never seen Greek, so nothing was ever merged there. It still
-# loses nothing: every text has tokens, and decodes to itself.*
+# *Two digits are one byte, written in hexadecimal: half a Greek letter. Your tokenizer has never seen Greek, so
+# nothing was ever merged there. It still loses nothing: every text has tokens, and decodes to itself.*
 #
 # ### Your class is GPT-2's tokenizer
 #
-# GPT-2's vocabulary has 50,257 entries: 256 bytes (in an order of its own), 50,000 merges, one special. Its list of merges is public and comes with this course. Its pattern is not ours, but
-# `BPETokenizer` takes any pattern and any layout of ids. So your class can be GPT-2's tokenizer. Is it? The file `real_tokenizers.json` holds what
+# GPT-2's vocabulary has 50,257 entries: 256 bytes (in an order of its own), 50,000 merges, one special. Its list
+# of merges is public and comes with this course. Its pattern is not ours, but `BPETokenizer` takes any pattern and
+# any layout of ids. So your class can be GPT-2's tokenizer. Is it? The file `real_tokenizers.json` holds what
 # OpenAI's own program made of the twelve sentences.
 
 # %% demo
+# The pattern of GPT-2 as `re` can say it (Unicode classes are written out; rare numerals like ² differ).
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+"
 
 
@@ -686,8 +731,9 @@ show_cuts([("GPT-2, the picture at the top", gpt2_tokens("An unhelpful naïveté
 show_cuts([(f"GPT-2, {language}", gpt2_tokens(sentences[language])) for language in (*languages, "Hindi")])
 
 # %% [markdown]
-# The same sentence, and four very different bills. Who pays how much, with which tokenizer? All counts below are for the same sentence, so English is a fair unit of
-# measure. GPT-2 is computed by your class; the other three were computed with the real programs and come in the same file.
+# The same sentence, and four very different bills. Who pays how much, with which tokenizer? All counts below are
+# for the same sentence, so English is a fair unit of measure. GPT-2 is computed by your class; the other three
+# were computed with the real programs and come in the same file.
 
 # %% demo
 bill = {
@@ -719,11 +765,13 @@ for name, counts in list(bill.items())[1:]:
     print(f"{name:24} worst: {worst} {counts[worst] / counts['English']:.1f} times English")
 
 # %% [markdown]
-# *A model is paid, and its memory is measured, in tokens. With GPT-2's tokenizer a reader of Hindi pays nine times as much as a reader of English for the same
-# sentence, waits nine times as long, and fits a ninth of the text into the window. The reason is not the language: it is what the merges were counted on. Newer vocabularies are trained on
-# more languages, and larger.*
+# *A model is paid, and its memory is measured, in tokens. With GPT-2's tokenizer a reader of Hindi pays nine times
+# as much as a reader of English for the same sentence, waits nine times as long, and fits a ninth of the text into
+# the window. The reason is not the language: it is what the merges were counted on. Newer vocabularies are trained
+# on more languages, and larger.*
 #
-# How fast do merges pay off? The curve below shows how many bytes a token holds on average, on *new* text, as your merges come in one after the other.
+# How fast do merges pay off? The curve below shows how many bytes a token holds on average, on *new* text, as your
+# merges come in one after the other.
 
 # %% demo
 checkpoints = [0, 10, 30, 60, 100, 200, 400, 700, 1000]
@@ -755,24 +803,29 @@ for text in ("strawberry", " strawberry", "Strawberry", "12345678", "3.14159", "
     print(f"{text!r:14} ->", " | ".join(gpt2_vocab[i].decode() for i in gpt2.encode(text)))
 
 # %% [markdown]
-# *How many times does r occur in strawberry? The model sees two or three numbers, no letters. Is 12345678 larger than 3.14159? Digits fall into groups by accident of
-# frequency, so column arithmetic is hard to learn. And with a blank in front or a capital letter a word is another row of the table, whose likeness the model must learn.*
+# *How many times does r occur in strawberry? The model sees one number or three, no letters. Is 12345678 larger
+# than 3.14159? Digits fall into groups by accident of frequency, so column arithmetic is hard to learn. And with a
+# blank in front or a capital letter a word is another row of the table, whose likeness the model must learn.*
 #
 # ## Exercise 3: `viterbi_unigram`
 #
 # **★★ · about 25 minutes · needs: dynamic programming, logarithms · roadmap: SentencePiece**
 #
-# BPE grows its vocabulary by merging, and cuts by replaying the merges. SentencePiece's **Unigram** model goes the other way. It has a table of pieces, each with a probability, and
-# pretends that a text comes about by drawing pieces one after the other, independently. A segmentation $x = (x_1, \dots, x_m)$ then has the probability
+# BPE grows its vocabulary by merging, and cuts by replaying the merges. SentencePiece's **Unigram** model goes the
+# other way. It has a table of pieces, each with a probability, and pretends that a text comes about by drawing
+# pieces one after the other, independently. A segmentation $x = (x_1, \dots, x_m)$ then has the probability
 #
 # $$P(x) = \prod_{i=1}^{m} p(x_i), \qquad \log P(x) = \sum_{i=1}^{m} \log p(x_i), \qquad x^* = \operatorname*{arg\,max}_{x} \; \log P(x),$$
 #
-# and the text is cut in the most probable way $x^*$. A text of $n$ characters has up to $2^{n-1}$ segmentations, far too many to try. But they share their parts. Take the
-# places between the characters as the stops of a journey, and each piece of the table as a leg from its beginning to its end: a segmentation is a *path* from the left to the right through this "lattice", and the best path can be built from the best
-# paths of shorter texts. This is Viterbi's algorithm.
+# and the text is cut in the most probable way $x^*$. A text of $n$ characters has up to $2^{n-1}$ segmentations,
+# far too many to try. But they share their parts. Take the places between the characters as the stops of a
+# journey, and each piece of the table as a leg from its beginning to its end: a segmentation is a *path* from the
+# left to the right through this "lattice", and the best path can be built from the best paths of shorter texts.
+# This is Viterbi's algorithm.
 #
-# Two more ideas of SentencePiece: it does not cut at blanks first, which would help little in Chinese or Japanese; a blank is a character like any other, written `▁`. And one `▁` is put in front of the text, so that a word at the start looks like
-# the same word later on.
+# Two more ideas of SentencePiece: it does not cut at blanks first, which would help little in Chinese or Japanese;
+# a blank is a character like any other, written `▁`. And one `▁` is put in front of the text, so that a word at
+# the start looks like the same word later on.
 
 
 # %% demo
@@ -812,21 +865,26 @@ toy = {"▁": -3.0, "n": -4.0, "e": -4.0, "w": -4.0, "s": -2.5, "▁new": -2.0, 
 lattice("▁news", toy, ["▁new", "s"], "pieces of a small table in ▁news, with their log-probabilities")
 
 # %% [markdown]
-# *Each box is a piece over the characters it stands for. A segmentation is a way from the left edge to the right edge, box after box; its score is the sum of the numbers in them. The greedy choice, the long box `▁news`,
-# scores −5.0; `▁new` and `s` together score −4.5, and the five single characters −17.5.*
+# *Each box is a piece over the characters it stands for. A segmentation is a way from the left edge to the right
+# edge, box after box; its score is the sum of the numbers in them. The greedy choice, the long box `▁news`, scores
+# −5.0; `▁new` and `s` together score −4.5, and the five single characters −17.5.*
 #
-# **Why it matters.** T5, XLNet and many translation models are cut like this. (Llama 1 and 2 and Gemma use the SentencePiece program, too, but in its BPE mode.) The same best path through a lattice comes back in speech recognition (CTC), in spelling
-# correction, in tagging: whenever the best whole is made of good parts.
+# **Why it matters.** T5, XLNet and many translation models are cut like this. (Llama 1 and 2 and Gemma use the
+# SentencePiece program, too, but in its BPE mode.) The same best path through a lattice comes back in speech
+# recognition (CTC), in spelling correction, in tagging: whenever the best whole is made of good parts.
 #
 # ### Contract
 #
 # `viterbi_unigram(text, logp, unk_logp)` gives the best segmentation as a list of strings.
 #
-# - **R1** The text is prepared as `"▁" + text.replace(" ", "▁")`: only U+0020 becomes the mark `▁` (U+2581), all other blanks and a `▁` in the text itself stay. The pieces joined are the prepared text.
-# - **R2** A piece is a key of `logp`, of any length, or an *unknown character*: one character that is no key of `logp`. It is a piece by itself and costs `unk_logp`. A character that is a key is never
-#   unknown.
-# - **R3** The score of a segmentation is the sum of the `logp` of its pieces, `unk_logp` for unknown characters. The highest score wins.
-# - **R4** Ties: the fewest pieces; among these the list that is smallest as Python compares lists of strings. (Tests of ties use multiples of 1/4, whose sums are exact in any order.)
+# - **R1** The text is prepared as `"▁" + text.replace(" ", "▁")`: only U+0020 becomes the mark `▁` (U+2581), all
+#   other blanks and a `▁` in the text itself stay. The pieces joined are the prepared text.
+# - **R2** A piece is a key of `logp`, of any length, or an *unknown character*: one character that is no key of
+#   `logp`. It is a piece by itself and costs `unk_logp`. A character that is a key is never unknown.
+# - **R3** The score of a segmentation is the sum of the `logp` of its pieces, `unk_logp` for unknown characters.
+#   The highest score wins.
+# - **R4** Ties: the fewest pieces; among these the list that is smallest as Python compares lists of strings.
+#   (Tests of ties use multiples of 1/4, whose sums are exact in any order.)
 # - **R5** The empty text gives `["▁"]`, an empty table cuts into single characters.
 # - **R6** A text of 5,000 characters works, within the ten seconds that all tests of this exercise have.
 # - **R7** No argument is changed.
@@ -836,7 +894,7 @@ lattice("▁news", toy, ["▁new", "s"], "pieces of a small table in ▁news, wi
 # - **F1** A list or a tuple.
 # - **F2** Whether you search from the left or from the right.
 #
-# *Not specified, not tested:* positive logs, the empty string as a key.
+# *Not specified, not tested:* positive or infinite logs, the empty string as a key.
 #
 # ### Worked example
 #
@@ -891,16 +949,17 @@ check("viterbi_unigram")
 # %% [markdown]
 # <details><summary>Hint 1: questions</summary>
 #
-# Suppose you know the best segmentation of `▁`, `▁n`, `▁ne` and `▁new`. How do you get that of `▁news` from them, and how many sums must
-# you compare? And does it matter whether you begin at the left or at the right end?
+# Suppose you know the best segmentation of `▁`, `▁n`, `▁ne` and `▁new`. How do you get that of `▁news` from them,
+# and how many sums must you compare? And does it matter whether you begin at the left or at the right end?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# From the left, with $B_j$ the score of the best segmentation of the first $j$ characters and $t_{i:j}$ the piece from $i$ to $j$:
-# $B_0 = 0$, $B_j = \max_{i < j} \big( B_i + \log p(t_{i:j}) \big)$. Remember for each $j$ which $i$ won; then follow these memories back
-# from the end. For the ties, compare more than the score. They are easiest from the *right* end, where you choose the *first* piece of a
-# suffix: of two pieces that begin at the same place, which is the smaller string?
+# From the left, with $B_j$ the score of the best segmentation of the first $j$ characters and $t_{i:j}$ the piece
+# from $i$ to $j$: $B_0 = 0$, $B_j = \max_{i < j} \big( B_i + \log p(t_{i:j}) \big)$. Remember for each $j$ which
+# $i$ won; then follow these memories back from the end. For the ties, compare more than the score. They are
+# easiest from the *right* end, where you choose the *first* piece of a suffix: of two pieces that begin at the
+# same place, which is the smaller string?
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -920,8 +979,8 @@ check("viterbi_unigram")
 # %% [markdown]
 # ### See it: the same text, cut by BPE and by Unigram
 #
-# `data/unigram.json` is a table of 2,000 pieces that SentencePiece learned from the corpus of this notebook. Your function finds the best path; your BPE tokenizer of about the same size
-# cuts the same words.
+# `data/unigram.json` is a table of 2,000 pieces that SentencePiece learned from the whole text of this notebook.
+# Your function finds the best path; your BPE tokenizer of about the same size cuts the same words.
 
 # %% demo
 table = json.loads(Path("data/unigram.json").read_text("utf-8"))
@@ -941,17 +1000,20 @@ for text in (
     ])  # fmt: skip
 
 # %% [markdown]
-# *Both find common words whole and take rare ones to pieces. Compare `·iter ators` with `·iterator s`, and `·und oc u mented` with `·un d oc u ment ed`: BPE is stuck with its early merges (`·und` was
-# glued for words like "under") and cannot take them back. Unigram weighs whole segmentations against each other, so stems and endings survive more often; here it pays with a few more tokens. It can also name the second best
-# segmentation: cutting a little differently each time in training ("subword regularisation") makes models more robust.*
+# *Both find common words whole and take rare ones to pieces. Compare `·iter ators` with `·iterator s`, and
+# `·und oc u mented` with `·un d oc u ment ed`: BPE is stuck with its early merges (`·und` was glued for words like
+# "under") and cannot take them back. Unigram weighs whole segmentations against each other, so stems and endings
+# survive more often; here it pays with a few more tokens. It can also name the second best segmentation: cutting a
+# little differently each time in training ("subword regularisation") makes models more robust.*
 
 # %% [markdown]
 # ## Break it
 #
 # Three mistakes that real systems have shipped with, on purpose this time.
 #
-# **1. The longest token that fits.** The tables are right, the ids are valid, every text decodes to itself. Only the order of the merges is ignored. How often does a
-# word of real text get other tokens than those the model was trained on?
+# **1. The longest token that fits.** The tables are right, the ids are valid, every text decodes to itself. Only
+# the order of the merges is ignored. How often does a word of real text get other tokens than those the model was
+# trained on?
 
 
 # %% demo
@@ -985,9 +1047,12 @@ for name, (tokenizer, tables, pattern) in settings.items():
         print(f"   {times:3} x {word!r:15} by rank: {right:20} longest first: {wrong}")
 
 # %% [markdown]
-# With your small vocabulary about one word in nine comes out differently, with GPT-2's large one still one in twenty-two. The text decodes perfectly all the same: **a round trip proves nothing about `encode`.** Compare ids with a reference, always.
+# With your small vocabulary about one word in nine comes out differently, with GPT-2's large one still one in
+# twenty-two. The text decodes perfectly all the same: **a round trip proves nothing about `encode`.** Compare ids
+# with a reference, always.
 #
-# **2. Decoding token by token.** A chat program gets one token after the other and wants to show text at once. So it decodes each token when it comes:
+# **2. Decoding token by token.** A chat program gets one token after the other and wants to show text at once. So
+# it decodes each token when it comes:
 
 # %% demo
 for text in ("naïve café", "漢字 and ελληνικά", "🙂🙂"):
@@ -998,7 +1063,8 @@ for text in ("naïve café", "漢字 and ελληνικά", "🙂🙂"):
 # %% [markdown]
 # Half a character is no text. Streaming programs keep back the last bytes until a whole character has come.
 #
-# **3. The blank at the end of the prompt.** You ask a model to continue `"The answer is "`, with a blank at the end, and its answers get worse. Compare the tokens:
+# **3. The blank at the end of the prompt.** You ask a model to continue `"The answer is "`, with a blank at the
+# end, and its answers get worse. Compare the tokens:
 
 
 # %% demo
@@ -1017,12 +1083,15 @@ for prompt, continuation in (
     show_cuts([(f"in two parts{note}", parts), ("as a whole", gpt2_tokens(prompt + continuation))])
 
 # %% [markdown]
-# In all texts of its training the blank was part of the token `·forty`. A prompt that ends in a lone blank is a beginning the model has never seen continued by a word. The same trap waits wherever a text is encoded in parts:
-# when prompt and answer are joined in fine-tuning, and in your `encode_iter`, which is why its contract says *each item encoded alone*.
+# In all texts of its training the blank was part of the token `·forty`. A prompt that ends in a lone blank is a
+# beginning the model has never seen continued by a word. The same trap waits wherever a text is encoded in parts:
+# when prompt and answer are joined in fine-tuning, and in your `encode_iter`, which is why its contract says *each
+# item encoded alone*.
 #
 # ## Real scale
 #
-# What a vocabulary costs in a real model, computed. Each entry has a vector at the way in and one at the way out (some models share the two), and for every token the model computes a score for *every* entry.
+# What a vocabulary costs in a real model, computed. Each entry has a vector at the way in and one at the way out
+# (some models share the two), and for every token the model computes a score for *every* entry.
 
 # %% demo
 models = [  # name, entries, width, parameters, are both tables one?
@@ -1045,8 +1114,9 @@ for name, counts in list(bill.items())[1:]:
     )
 
 # %% [markdown]
-# So the size of the vocabulary is a trade: more entries make shorter texts (and cheaper attention), but larger tables, a larger softmax, and rows so rare that they are hardly ever trained. Small models feel the tables, large ones hardly; vocabularies have
-# grown with the models.
+# So the size of the vocabulary is a trade: more entries make shorter texts (and cheaper attention), but larger
+# tables, a larger softmax, and rows so rare that they are hardly ever trained. Small models feel the tables, large
+# ones hardly; vocabularies have grown with the models.
 
 # %% [markdown]
 # ## Check yourself
@@ -1055,33 +1125,38 @@ for name, counts in list(bill.items())[1:]:
 #
 # <details><summary>A. Hindi needs more words to say the same</summary>
 #
-# No. The Hindi sentence has 187 characters, the English one 170. And the newest of the tokenizers above needs only 54 tokens for it.
+# No. The Hindi sentence has 187 characters, the English one 170. And the newest of the tokenizers above needs only
+# 54 tokens for it.
 # </details>
 #
 # <details><summary>B. Its letters take three bytes each in UTF-8, and hardly any merges were learned for them</summary>
 #
-# <b>Yes.</b> 187 characters are 497 bytes, and GPT-2's merges were counted on web pages in English. Most Hindi letters stay in two or three tokens. With merges
-# learned from Hindi text the same bytes would be joined like English ones.
+# <b>Yes.</b> 187 characters are 497 bytes, and GPT-2's merges were counted on web pages in English. Most Hindi
+# letters still take two tokens each. With merges learned from Hindi text the same bytes would be joined like
+# English ones.
 # </details>
 #
 # <details><summary>C. BPE does not work for scripts without capital letters</summary>
 #
-# No. BPE knows bytes and counts, no letters at all. It works for any script it has seen enough of, and for program code.
+# No. BPE knows bytes and counts, no letters at all. It works for any script it has seen enough of, and for program
+# code.
 # </details>
 #
 # <details><summary>D. The pattern forbids merges inside Hindi words</summary>
 #
-# A little: GPT-2's pattern cuts Hindi words at their vowel signs, which are "marks" for Unicode, not letters. But most of the cost is there before:
-# 294 tokens are more than one and a half for each character, so even within a letter bytes are left alone.
+# A little: GPT-2's pattern cuts Hindi words at their vowel signs, which are "marks" for Unicode, not letters. But
+# most of the cost is there before: 294 tokens are more than one and a half for each character, so even within a
+# letter bytes are left alone.
 # </details>
 
 # %% [markdown]
-# **Your chat program builds its prompt as text, `"<|user|>" + message + "<|assistant|>"`, and encodes it with your `BPETokenizer`, specials included. A user writes `<|assistant|>` into the message. What should the
-# program do?**
+# **Your chat program builds its prompt as text, `"<|user|>" + message + "<|assistant|>"`, and encodes it with your
+# `BPETokenizer`, specials included. A user writes `<|assistant|>` into the message. What should the program do?**
 #
 # <details><summary>A. Nothing: R2 says that specials become one id</summary>
 #
-# No. The model then sees a turn of its own that it never wrote, and the user has put words into its mouth. It is the SQL injection of language models.
+# No. The model then sees a turn of its own that it never wrote, and the user has put words into its mouth. It is
+# the SQL injection of language models.
 # </details>
 #
 # <details><summary>B. Put a blank into everything that looks like a special</summary>
@@ -1091,8 +1166,8 @@ for name, counts in list(bill.items())[1:]:
 #
 # <details><summary>C. Encode the message with a tokenizer without specials, and put the ids of the specials around it</summary>
 #
-# <b>Yes.</b> Structure belongs to the ids, not to the text. `BPETokenizer(vocab, merges)` has no specials, so the same characters become ordinary tokens, and no
-# text whatsoever can make the id of a special.
+# <b>Yes.</b> Structure belongs to the ids, not to the text. `BPETokenizer(vocab, merges)` has no specials, so the
+# same characters become ordinary tokens, and no text whatsoever can make the id of a special.
 # </details>
 #
 # <details><summary>D. Decode the ids and compare with the text</summary>
@@ -1114,16 +1189,21 @@ for name, counts in list(bill.items())[1:]:
 #                                          words with > 1 token / words    how many are cut at all
 # ```
 #
-# **Why it matters.** These three numbers decide what a service costs in each language, and they are the first thing to look at when a model is good in one language and poor in another.
+# **Why it matters.** These three numbers decide what a service costs in each language, and they are the first
+# thing to look at when a model is good in one language and poor in another.
 #
 # ### Contract
 #
-# `token_stats(encode, texts)`: `encode` is any function from a text to a list of ids, `texts` a dict from names to texts. The result is a dict with the same names; each value is a dict with exactly
-# the keys `bytes_per_token`, `tokens_per_word`, `split_rate`.
+# `token_stats(encode, texts)`: `encode` is any function from a text to a list of ids, `texts` a dict from names to
+# texts. The result is a dict with the same names; each value is a dict with exactly the keys `bytes_per_token`,
+# `tokens_per_word`, `split_rate`.
 #
-# - **R1** `bytes_per_token`: bytes of the text in UTF-8 (blanks included), divided by the number of tokens of the whole text.
-# - **R2** `tokens_per_word`: the words are `text.split()`; each is encoded *alone*, without a blank in front; the sum of their tokens divided by the number of words.
-# - **R3** `split_rate`: the share of words with more than one token when encoded alone. A word that occurs three times counts three times, here and in R2.
+# - **R1** `bytes_per_token`: bytes of the text in UTF-8 (blanks included), divided by the number of tokens of the
+#   whole text.
+# - **R2** `tokens_per_word`: the words are `text.split()`; each is encoded *alone*, without a blank in front; the
+#   sum of their tokens divided by the number of words.
+# - **R3** `split_rate`: the share of words with more than one token when encoded alone. A word that occurs three
+#   times counts three times, here and in R2.
 # - **R4** A text without words (empty, or blanks only) gives 0.0 three times. No texts give `{}`.
 #
 # *Up to you:*
@@ -1202,38 +1282,50 @@ for name in order:
     print(f"{name:15}{row['bytes_per_token']:11.2f}{row['tokens_per_word']:14.2f}{row['split_rate']:14.0%}")
 
 # %% [markdown]
-# *Chinese and Japanese write no blanks, so "words" means little there: every measure has its languages. Bytes per token works everywhere, but a Hindi letter has three bytes.*
+# *Chinese and Japanese write no blanks, so "words" means little there: every measure has its languages. Bytes per
+# token works everywhere, but a Hindi letter has three bytes.*
 #
 # ## Bonus: `unigram_em_step`
 #
 # **★★ · about 30 minutes · needs: exercise 3, the sum rule of probability · roadmap: SentencePiece**
 #
-# Where do the probabilities of the pieces come from? If every word came with its cut we would just count pieces. It does not, so we go round in circles, and the circle converges: with the present probabilities, ask for each
-# word how probable each of its segmentations is, count the pieces of *all* of them, weighted (the **E step**); turn these expected counts into new probabilities (the **M step**); repeat. This is expectation–maximisation (EM), and each round
-# makes the corpus more likely, or leaves it as it is.
+# Where do the probabilities of the pieces come from? If every word came with its cut we would just count pieces.
+# It does not, so we go round in circles, and the circle converges: with the present probabilities, ask for each
+# word how probable each of its segmentations is, count the pieces of *all* of them, weighted (the **E step**);
+# turn these expected counts into new probabilities (the **M step**); repeat. This is expectation–maximisation
+# (EM), and each round makes the corpus more likely, or leaves it as it is.
 #
 # $$P(w) = \sum_{x \in S(w)} \prod_i p(x_i), \qquad \mathcal L = \sum_w n_w \log P(w),$$
 #
 # $$\bar c(u) = \sum_w n_w \sum_{x \in S(w)} \frac{P(x)}{P(w)} \, \#\{i : x_i = u\}, \qquad p_{\text{new}}(u) = \frac{\bar c(u)}{\sum_v \bar c(v)}$$
 #
-# $S(w)$, all segmentations of $w$, is exponentially large; the lattice saves us again. Let $\alpha_i$ be the sum of the probabilities of all paths from the start to place $i$, and $\beta_i$ of all paths from
-# $i$ to the end. Then all paths through the arc of the piece $u$ from $i$ to $j$ together have the probability $\alpha_i \, p(u) \, \beta_j$:
+# $S(w)$, all segmentations of $w$, is exponentially large; the lattice saves us again. Let $\alpha_i$ be the sum
+# of the probabilities of all paths from the start to place $i$, and $\beta_i$ of all paths from $i$ to the end.
+# Then all paths through the arc of the piece $u$ from $i$ to $j$ together have the probability
+# $\alpha_i \, p(u) \, \beta_j$:
 #
 # ```
 #   start ~~ all ways ~~> i --- u ---> j ~~ all ways ~~> end        share of this arc:
 #             alpha_i          p(u)          beta_j                 alpha_i p(u) beta_j / P(w)
 # ```
 #
-# **Why it matters.** This is the forward–backward algorithm: hidden Markov models, CTC for speech (section 8C) and posteriors of any chain are computed like this. And autograd does the same: $\bar c(u)$ is the derivative of $\mathcal L$ with respect to $\log p(u)$.
+# **Why it matters.** This is the forward–backward algorithm: hidden Markov models, CTC for speech (section 8) and
+# posteriors of any chain are computed like this. And autograd does the same: $\bar c(u)$ is the derivative of
+# $\mathcal L$ with respect to $\log p(u)$.
 #
 # ### Contract
 #
-# `unigram_em_step(words, logp)` gives `(new_logp, loglik)`. `words` maps non-empty words to how often they occur; `logp` maps pieces to log-probabilities, which sum to one as probabilities.
+# `unigram_em_step(words, logp)` gives `(new_logp, loglik)`. `words` maps non-empty words to how often they occur;
+# `logp` maps pieces to log-probabilities, which sum to one as probabilities.
 #
-# - **R1** `loglik` is $\mathcal L$ in nats, under the **old** `logp`: the sum over the words of count times $\log P(w)$.
-# - **R2** $P(w)$ sums over *all* segmentations of the word into pieces of `logp`. Words are taken as they are: no mark is added, there are no unknown characters.
-# - **R3** The expected count $\bar c(u)$ of a piece is the sum over all words, count times the expected number of its uses in a segmentation drawn with probability $P(x) / P(w)$.
-# - **R4** A piece of two or more characters with $\bar c(u) < 10^{-12}$ is dropped. A single character of `logp` is always kept, with a count of at least $10^{-12}$.
+# - **R1** `loglik` is $\mathcal L$ in nats, under the **old** `logp`: the sum over the words of count times
+#   $\log P(w)$.
+# - **R2** $P(w)$ sums over *all* segmentations of the word into pieces of `logp`. Words are taken as they are: no
+#   mark is added, there are no unknown characters.
+# - **R3** The expected count $\bar c(u)$ of a piece is the sum over all words, count times the expected number of
+#   its uses in a segmentation drawn with probability $P(x) / P(w)$.
+# - **R4** A piece of two or more characters with $\bar c(u) < 10^{-12}$ is dropped. A single character of `logp`
+#   is always kept, with a count of at least $10^{-12}$.
 # - **R5** `new_logp` holds the logs of the kept counts divided by their sum.
 # - **R6** A word of 2,000 characters works, though its probability is too small for a float.
 # - **R7** A word without any segmentation: `ValueError`.
@@ -1244,7 +1336,8 @@ for name in order:
 # - **F1** A tuple or a list as result; the order of the entries in `new_logp`.
 # - **F2** How you keep long words from underflowing.
 #
-# *Not specified, not tested:* no words at all, empty words, counts that are not positive.
+# *Not specified, not tested:* no words at all, empty words, counts that are not positive, infinite logs, the empty
+# string as a piece.
 #
 # ### Worked example
 #
@@ -1316,13 +1409,16 @@ check("unigram_em_step")
 # %% [markdown]
 # <details><summary>Hint 1: a question</summary>
 #
-# In exercise 3 you took the *maximum* over the ways to reach a place. What do you get if you take the *sum* of the probabilities instead?
+# In exercise 3 you took the *maximum* over the ways to reach a place. What do you get if you take the *sum* of the
+# probabilities instead?
 # </details>
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# $\alpha_0 = 1$, $\alpha_j = \sum_i \alpha_i\, p(t_{i:j})$, and $P(w) = \alpha_n$; $\beta$ the same from the right. In logs the product becomes a sum and the sum becomes
-# $\log \sum_k e^{v_k} = m + \log \sum_k e^{v_k - m}$ with $m = \max_k v_k$, which cannot underflow. The share of an arc needs both $\alpha$ and $\beta$, and the probability of the whole word to divide by.
+# $\alpha_0 = 1$, $\alpha_j = \sum_i \alpha_i\, p(t_{i:j})$, and $P(w) = \alpha_n$; $\beta$ the same from the
+# right. In logs the product becomes a sum and the sum becomes $\log \sum_k e^{v_k} = m + \log \sum_k e^{v_k - m}$
+# with $m = \max_k v_k$, which cannot underflow. The share of an arc needs both $\alpha$ and $\beta$, and the
+# probability of the whole word to divide by.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1342,26 +1438,33 @@ check("unigram_em_step")
 #
 # **★ · about 20 minutes · needs: exercise 3 · roadmap: SentencePiece**
 #
-# Unigram starts with far too many pieces, say all frequent substrings, and throws out the ones it can do without. What is a piece worth? Take it away, and every word that used it must use the next best way to write it:
+# Unigram starts with far too many pieces, say all frequent substrings, and throws out the ones it can do without.
+# What is a piece worth? Take it away, and every word that used it must use the next best way to write it:
 #
 # ```
 #    with the piece "ing":   walk | ing        log p(ing)            = -5
 #    without it:             walk | in | g     log p(in) + log p(g)  = -9      loss: 4 nats a use
 # ```
 #
-# **Why it matters.** "How much worse gets the whole if this part goes?" is the question of all pruning: of branches in decision trees, of weights and heads in networks.
+# **Why it matters.** "How much worse gets the whole if this part goes?" is the question of all pruning: of
+# branches in decision trees, of weights and heads in networks.
 #
 # ### Contract
 #
 # `prune(logp, words, keep)` gives a smaller table.
 #
-# - **R1** The count of a piece is the number of its uses in the best segmentations of the words, each as often as the word occurs. Best means: the highest sum of logs; ties as in exercise 3 (fewest pieces, then the smallest list). No mark is added; every word can be formed from
-#   the pieces.
-# - **R2** The loss of a piece is its count times (its log minus the highest sum of logs with which *other* pieces of the table can write the same string). If there is no other way, the loss is infinite. A piece with count 0
-#   has loss 0.
-# - **R3** Pieces are dropped in the order of their losses, the smallest first. Ties: the longer piece is dropped first, then the one that is the smaller string.
-# - **R4** Single characters are never dropped. Dropping stops when `keep` pieces are left, characters included, or only characters are left. If the table has no more than `keep` pieces, all stay.
-# - **R5** All losses are computed once, before anything is dropped, and the values that stay are unchanged: making them sum to one again is left to the caller. No argument is changed.
+# - **R1** The count of a piece is the number of its uses in the best segmentations of the words, each as often as
+#   the word occurs. Best means: the highest sum of logs; ties as in exercise 3 (fewest pieces, then the smallest
+#   list). No mark is added; every word can be formed from the pieces.
+# - **R2** The loss of a piece is its count times (its log minus the highest sum of logs with which *other* pieces
+#   of the table can write the same string). If there is no other way, the loss of a used piece is infinite. A
+#   piece with count 0 has loss 0, even if there is no other way.
+# - **R3** Pieces are dropped in the order of their losses, the smallest first. Ties: the longer piece is dropped
+#   first, then the one that is the smaller string.
+# - **R4** Single characters are never dropped. Dropping stops when `keep` pieces are left, characters included, or
+#   only characters are left. If the table has no more than `keep` pieces, all stay.
+# - **R5** All losses are computed once, before anything is dropped, and the values that stay are unchanged: making
+#   them sum to one again is left to the caller. No argument is changed.
 #
 # *Up to you:*
 #
@@ -1437,8 +1540,9 @@ check("prune")
 #
 # <details><summary>Hint 2: the step</summary>
 #
-# You need the best path twice: for each word with all pieces (to count), and for each piece with itself forbidden (to value it). One helper inside your function, with the forbidden piece as an argument, does both. It is the search of
-# exercise 3 without marks and unknown characters, except that now there may be no path at all.
+# You need the best path twice: for each word with all pieces (to count), and for each piece with itself forbidden
+# (to value it). One helper inside your function, with the forbidden piece as an argument, does both. It is the
+# search of exercise 3 without marks and unknown characters, except that now there may be no path at all.
 # </details>
 #
 # <details><summary>Hint 3: pseudo-code</summary>
@@ -1454,7 +1558,8 @@ check("prune")
 # %% [markdown]
 # ### See it: a Unigram tokenizer learns by forgetting
 #
-# The pieces together: start with 3,000 frequent substrings of the words of the corpus, do four EM steps, drop a quarter of the pieces, and so on down to 500.
+# The pieces together: start with 3,000 frequent substrings of the words of the corpus, do four EM steps, drop a
+# quarter of the pieces, and so on down to 500. (The EM steps drop unused pieces, too.)
 
 
 # %% demo
@@ -1506,23 +1611,32 @@ plt.show()
 print(f"(the very first value, {rounds[0][1][0]:.2f}, lies below the picture)")
 
 # %% [markdown]
-# *Within a round the likelihood rises: that is EM's promise. Each pruning costs some, at first nearly nothing. What is left in the end are stems, endings and common words, though nobody told the model about grammar.*
+# *Within a round the likelihood rises: that is EM's promise. The first prunings cost nothing that one could see,
+# the later ones more and more. What is left in the end are stems, endings and common words, though nobody told the
+# model about grammar.*
 #
 # ## Where it comes back
 #
-# In the next notebook the ids become training batches, and bits per *byte* make models with different tokenizers comparable. Fine-tuning puts chat templates around them (the second question above), serving streams them, and attackers play with their
-# borders. In section 8 pictures and sounds get "tokens", too.
+# In the next notebook the ids become training batches, and bits per *byte* make models with different tokenizers
+# comparable. Fine-tuning puts chat templates around them (the second question above), serving streams them, and
+# attackers play with their borders. In section 8 pictures and sounds get "tokens", too.
 #
 # ## Reading list
 #
-# - Sennrich, Haddow, Birch, *Neural Machine Translation of Rare Words with Subword Units*, 2016: section 3.2 and algorithm 1 (your `train_bpe`, in ten lines).
-# - Radford et al., *Language Models are Unsupervised Multitask Learners* (GPT-2), 2019: section 2.2, why bytes, and why pretokens.
-# - Kudo, *Subword Regularization*, 2018: section 3.2 (Unigram, EM, pruning), 3.3 (sampling segmentations), 3.4 (compared with BPE).
+# - Sennrich, Haddow, Birch, *Neural Machine Translation of Rare Words with Subword Units*, 2016: section 3.2 and
+#   algorithm 1 (your `train_bpe`, in ten lines).
+# - Radford et al., *Language Models are Unsupervised Multitask Learners* (GPT-2), 2019: section 2.2, why bytes,
+#   and why pretokens.
+# - Kudo, *Subword Regularization*, 2018: section 3.2 (Unigram, EM, pruning), 3.3 (sampling segmentations), 3.4
+#   (compared with BPE).
 # - Kudo, Richardson, *SentencePiece*, 2018: section 3.1, blanks as characters.
 # - Jurafsky, Martin, *Speech and Language Processing*, third edition: the sections on tokenization in chapter 2.
 # - Foster, *Generative Deep Learning*, second edition: chapter 5, tokenization of text; chapter 9, GPT.
-# - Huyen, *Designing Machine Learning Systems*: chapter 4, on training data: what is counted decides what is learned.
-# - Petrov et al., *Language Model Tokenizers Introduce Unfairness Between Languages*, 2023: the bills of many languages.
-# - Bostrom, Durrett, *Byte Pair Encoding is Suboptimal for Language Model Pretraining*, 2020: BPE and Unigram compared.
+# - Huyen, *Designing Machine Learning Systems*: chapter 4, on training data: what is counted decides what is
+#   learned.
+# - Petrov et al., *Language Model Tokenizers Introduce Unfairness Between Languages*, 2023: the bills of many
+#   languages.
+# - Bostrom, Durrett, *Byte Pair Encoding is Suboptimal for Language Model Pretraining*, 2020: BPE and Unigram
+#   compared.
 # - Rust et al., *How Good is Your Tokenizer?*, 2021: fertility, and what it does to a model.
 # - Zouhar et al., *A Formal Perspective on Byte-Pair Encoding*, 2023: how far greedy is from best.

@@ -587,6 +587,92 @@ class ReadsTheWholeStream:
         return iter([i for line in list(lines) for i in self.encode(line)])
 
 
+@wrong(
+    "BPETokenizer",
+    "You compute ids from ranks: the byte itself, or 256 plus the rank. With specials in between, or in "
+    "GPT-2's order of bytes, this is another token. Look every id up in vocab. Look at rule R1.",
+)
+class IdsFromRanks:
+    def __init__(self, vocab, merges, special=(), pattern=PRETOKEN):
+        self.vocab, self.special, self.pattern = vocab, sorted(special, key=len, reverse=True), pattern
+        self.rank = {pair: n for n, pair in enumerate(map(tuple, merges))}
+        self.ids = {token: i for i, token in vocab.items()}
+        self.computed = {bytes([b]): b for b in range(256)}
+        self.computed |= {a + b: 256 + n for n, (a, b) in enumerate(merges)}
+
+    def encode(self, text):
+        out = []
+        parts = re.split("(" + "|".join(map(re.escape, self.special)) + ")", text) if self.special else [text]
+        for part in parts:
+            if part in self.special:
+                out.append(self.ids[part.encode()])
+                continue
+            for word in re.findall(self.pattern, part):
+                row = [bytes([b]) for b in word.encode()]
+                while len(row) > 1:
+                    best = min(itertools.pairwise(row), key=lambda pair: self.rank.get(pair, math.inf))
+                    if best not in self.rank:
+                        break
+                    at = 0
+                    while at < len(row) - 1:
+                        if (row[at], row[at + 1]) == best:
+                            row[at : at + 2] = [row[at] + row[at + 1]]
+                        at += 1
+                out += [self.computed[token] for token in row]
+        return out
+
+    def decode(self, ids):
+        if any(i not in self.vocab for i in ids):
+            raise ValueError("unknown id")
+        return b"".join(self.vocab[i] for i in ids).decode("utf-8", "replace")
+
+    def encode_iter(self, lines):
+        for line in lines:
+            yield from self.encode(line)
+
+
+@wrong(
+    "BPETokenizer",
+    "You merge in the whole text, so tokens reach from one word into the next. Cut each text with pattern "
+    "first, and merge inside the pieces. Look at rule R3.",
+)
+class NoPretokens:
+    def __init__(self, vocab, merges, special=(), pattern=PRETOKEN):
+        self.vocab, self.special, self.pattern = vocab, sorted(special, key=len, reverse=True), pattern
+        self.rank = {pair: n for n, pair in enumerate(map(tuple, merges))}
+        self.ids = {token: i for i, token in vocab.items()}
+
+    def encode(self, text):
+        out = []
+        parts = re.split("(" + "|".join(map(re.escape, self.special)) + ")", text) if self.special else [text]
+        for part in parts:
+            if part in self.special:
+                out.append(self.ids[part.encode()])
+                continue
+            for word in [part]:
+                row = [bytes([b]) for b in word.encode()]
+                while len(row) > 1:
+                    best = min(itertools.pairwise(row), key=lambda pair: self.rank.get(pair, math.inf))
+                    if best not in self.rank:
+                        break
+                    at = 0
+                    while at < len(row) - 1:
+                        if (row[at], row[at + 1]) == best:
+                            row[at : at + 2] = [row[at] + row[at + 1]]
+                        at += 1
+                out += [self.ids[token] for token in row]
+        return out
+
+    def decode(self, ids):
+        if any(i not in self.vocab for i in ids):
+            raise ValueError("unknown id")
+        return b"".join(self.vocab[i] for i in ids).decode("utf-8", "replace")
+
+    def encode_iter(self, lines):
+        for line in lines:
+            yield from self.encode(line)
+
+
 @right("BPETokenizer", uses="F1 F2 F3")
 class MergeAfterMerge:
     """Goes through the merges a word may need in the order of their ranks; two items of look-ahead; tuples
@@ -832,6 +918,62 @@ def every_character_may_be_unknown(text, logp, unk_logp):
     return cut
 
 
+@wrong(
+    "viterbi_unigram",
+    "You split the text at blanks and join it again, so two blanks become one, and tabs, line ends and "
+    "blanks at the ends are lost. Replace U+0020 by the mark and nothing else. Look at rule R1.",
+)
+def blanks_run_together(text, logp, unk_logp):
+    text = "▁" + "▁".join(text.split())
+    best = [(0.0, 0, [])]
+    for start in reversed(range(len(text))):
+        options = []
+        for stop in range(start + 1, min(start + 16, len(text)) + 1):
+            piece = text[start:stop]
+            if piece in logp or len(piece) == 1:
+                cost, count, cut = best[len(text) - stop]
+                options.append((cost - logp.get(piece, unk_logp), count + 1, [piece, *cut]))
+        best.append(min(options))
+    return best[-1][2]
+
+
+@right("viterbi_unigram", uses="F1 F2")
+def shortest_road_in_fractions(text, logp, unk_logp):
+    """Dijkstra's shortest road from the right end, with exact costs; then along the shortest roads."""
+    import heapq
+    from fractions import Fraction
+
+    text = "▁" + text.replace(" ", "▁")
+    lengths = sorted({len(piece) for piece in logp} | {1})
+    cost = {piece: -Fraction(float(value)) for piece, value in logp.items()}
+
+    def leg(start, stop):
+        unknown = -Fraction(float(unk_logp)) if stop == start + 1 else None
+        return cost.get(text[start:stop], unknown)
+
+    best, settled = {len(text): (Fraction(0), 0)}, set()
+    heap = [(Fraction(0), 0, len(text))]
+    while heap:
+        total, count, stop = heapq.heappop(heap)
+        if stop in settled:
+            continue
+        settled.add(stop)
+        for start in (stop - n for n in lengths if n <= stop):
+            price = leg(start, stop)
+            if price is not None and (start not in best or (total + price, count + 1) < best[start]):
+                best[start] = (total + price, count + 1)
+                heapq.heappush(heap, (*best[start], start))
+    pieces, start = [], 0
+    while start < len(text):
+        for stop in (start + n for n in lengths):
+            price = leg(start, stop) if stop in best else None
+            if price is not None and (best[stop][0] + price, best[stop][1] + 1) == best[start]:
+                pieces.append(text[start:stop])
+                start = stop
+                break
+    return tuple(pieces)
+
+
 @right("viterbi_unigram", uses="F1 F2")
 def forwards_with_whole_lists(text, logp, unk_logp):
     """From the left, comparing whole lists; a tuple comes back."""
@@ -1008,6 +1150,69 @@ def not_divided_by_the_word(words, logp):
     kept = {q: max(c, 1e-12) for q, c in expected.items() if c >= 1e-12 or len(q) == 1}
     total = sum(kept.values())
     return {q: math.log(c / total) for q, c in kept.items()}, loglik
+
+
+@wrong(
+    "unigram_em_step",
+    "Pieces that no segmentation uses stay in your table. A piece of two or more characters with a count "
+    "below 1e-12 is dropped; only single characters stay. Look at rule R4.",
+)
+def unused_pieces_stay(words, logp):
+    expected, loglik = dict.fromkeys(logp, 0.0), 0.0
+    longest = max(map(len, logp))
+    for word, times in words.items():
+        n = len(word)
+        spans = [(i, j) for i in range(n) for j in range(i + 1, min(n, i + longest) + 1) if word[i:j] in logp]
+        alpha, beta = [0.0] + [-math.inf] * n, [-math.inf] * n + [0.0]
+
+        def add(a, b):
+            return max(a, b) + math.log1p(math.exp(-abs(a - b))) if min(a, b) > -math.inf else max(a, b)
+
+        for i, j in sorted(spans, key=lambda s: s[1]):
+            alpha[j] = add(alpha[j], alpha[i] + logp[word[i:j]])
+        for i, j in sorted(spans, key=lambda s: -s[0]):
+            beta[i] = add(beta[i], beta[j] + logp[word[i:j]])
+        if alpha[n] == -math.inf:
+            raise ValueError("no segmentation")
+        loglik += times * alpha[n]
+        for i, j in spans:
+            expected[word[i:j]] += times * math.exp(alpha[i] + logp[word[i:j]] + beta[j] - alpha[n])
+    kept = {p: max(c, 1e-12) for p, c in expected.items()}
+    total = sum(kept.values())
+    return {p: math.log(c / total) for p, c in kept.items()}, loglik
+
+
+@right("unigram_em_step", uses="F1 F2")
+def walk_of_conditional_probabilities(words, logp):
+    """Only beta, as (mantissa, exponent); then the word is walked through from the left, and the expected
+    visits of each place are handed on: p(u) beta_j / beta_i is the probability of the next piece.
+    """
+    expected, logliks = dict.fromkeys(logp, 0.0), []
+    longest = max(map(len, logp))
+    for word, times in words.items():
+        n = len(word)
+        beta = [(0.0, 0)] * n + [(0.5, 1)]
+        stops = [[j for j in range(i + 1, min(n, i + longest) + 1) if word[i:j] in logp] for i in range(n)]
+        for i in reversed(range(n)):
+            terms = [(math.exp(logp[word[i:j]]) * beta[j][0], beta[j][1]) for j in stops[i] if beta[j][0]]
+            if terms:
+                top = max(exponent for _, exponent in terms)
+                mantissa, more = math.frexp(math.fsum(math.ldexp(m, e - top) for m, e in terms))
+                beta[i] = (mantissa, top + more)
+        if not beta[0][0]:
+            raise ValueError("no segmentation")
+        logliks.append(times * (math.log(beta[0][0]) + beta[0][1] * math.log(2)))
+        visits = [1.0] + [0.0] * n
+        for i in range(n):
+            for j in stops[i]:
+                if visits[i] and beta[j][0]:
+                    ratio = math.ldexp(beta[j][0] / beta[i][0], beta[j][1] - beta[i][1])
+                    share = visits[i] * math.exp(logp[word[i:j]]) * ratio
+                    visits[j] += share
+                    expected[word[i:j]] += times * share
+    kept = {p: max(c, 1e-12) for p, c in sorted(expected.items()) if len(p) == 1 or c >= 1e-12}
+    total = math.fsum(kept.values())
+    return [{p: math.log(c) - math.log(total) for p, c in kept.items()}, math.fsum(logliks)]
 
 
 @right("unigram_em_step", uses="F1 F2")
@@ -1257,6 +1462,37 @@ def normalises_what_is_left(logp, words, keep):
     return {p: v - whole for p, v in left.items()}
 
 
+@wrong(
+    "prune",
+    "You value a piece by what its single characters would cost. Other pieces of the table may write the "
+    "string for less: search the best segmentation without the piece. Look at rule R2.",
+)
+def replaced_by_characters(logp, words, keep):
+    def cut(text):
+        best = [(0.0, 0, [])]
+        for start in reversed(range(len(text))):
+            options = []
+            for stop in range(start + 1, len(text) + 1):
+                piece, rest = text[start:stop], best[len(text) - stop]
+                if piece in logp and rest:
+                    options.append((rest[0] - logp[piece], rest[1] + 1, [piece, *rest[2]]))
+            best.append(min(options, default=None))
+        return best[-1][2]
+
+    used = Counter()
+    for word, times in words.items():
+        for piece in cut(word):
+            used[piece] += times
+    loss = {}
+    for piece, value in logp.items():
+        if len(piece) > 1:
+            letters = sum(logp.get(letter, -math.inf) for letter in piece)
+            loss[piece] = used[piece] * (value - letters) if used[piece] else 0.0
+    order = sorted(loss, key=lambda p: (loss[p], -len(p), p))
+    gone = set(order[: max(0, len(logp) - keep)])
+    return {p: v for p, v in logp.items() if p not in gone}
+
+
 @right("prune", uses="F1")
 def one_piece_at_a_time(logp, words, keep):
     """From the right, cached by text, dropping one piece after the other from a heap."""
@@ -1366,6 +1602,24 @@ def different_words_only(encode, texts):
     stats = {}
     for name, text in texts.items():
         lengths = [len(encode(word)) for word in set(text.split())]
+        n = len(lengths)
+        stats[name] = {
+            "bytes_per_token": len(text.encode()) / len(encode(text)) if n else 0.0,
+            "tokens_per_word": sum(lengths) / n if n else 0.0,
+            "split_rate": sum(k > 1 for k in lengths) / n if n else 0.0,
+        }
+    return stats
+
+
+@wrong(
+    "token_stats",
+    "You put a blank in front of each word before you encode it, so other tokens are counted. Encode the "
+    "word alone, as `text.split()` gives it. Look at rule R2.",
+)
+def blank_in_front(encode, texts):
+    stats = {}
+    for name, text in texts.items():
+        lengths = [len(encode(" " + word)) for word in text.split()]
         n = len(lengths)
         stats[name] = {
             "bytes_per_token": len(text.encode()) / len(encode(text)) if n else 0.0,
