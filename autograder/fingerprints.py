@@ -46,8 +46,10 @@ def looks_like(
     failed = {p: t for p, t in traces.items() if not t.passed and t.ending.kind != "unfinished"}
     if all(trace.unwritten for trace in failed.values()):
         return ""
+    # What measured time may end in another way when it runs again: it counts if nothing else failed.
+    failed = {p: t for p, t in failed.items() if not t.timed} or failed
     runs = _Runs(suite, seed, time.process_time() + budget)
-    passed = [planned for planned, trace in traces.items() if trace.passed]
+    passed = [planned for planned, trace in traces.items() if trace.passed and not trace.timed]
     try:  # first those that explain all, which most variants show at their first test that they do not
         for may_miss in dict.fromkeys((0, len(failed) - max(1, round(LEAST_SHARE * len(failed))))):
             found = [m for v in variants if (m := _match(runs, v, failed, may_miss))]

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Call", "Comparison", "Log", "note_call", "note_comparison", "recording"]
+__all__ = ["Call", "Comparison", "Log", "note_call", "note_comparison", "note_timing", "recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,11 @@ class Call:
 
 @dataclass(slots=True)
 class Log:
-    """What has been noted so far; of the calls only the last."""
+    """What has been noted so far; of the calls only the last; whether time was measured."""
 
     comparisons: list[Comparison] = field(default_factory=list)
     call: Call | None = None
+    timed: bool = False
 
 
 _log: ContextVar[Log | None] = ContextVar("log", default=None)
@@ -60,6 +61,12 @@ def note_comparison(comparison: Comparison) -> None:
     """Keeps a comparison, if somebody records."""
     if log := _log.get():
         log.comparisons.append(comparison)
+
+
+def note_timing() -> None:
+    """Keeps that time was measured, if somebody records."""
+    if log := _log.get():
+        log.timed = True
 
 
 def note_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

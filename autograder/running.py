@@ -89,7 +89,8 @@ class _Run:
                 result = TestResult(planned.name, planned.visible, "failed", f"{planned.sentence}\n{reason}")
             else:
                 result, trace = self._run_test(planned)
-                self._traces[planned.exercise][planned] = trace if not trace.passed else Trace.passing()
+                kept = Trace.passing(timed=trace.timed) if trace.passed else trace
+                self._traces[planned.exercise][planned] = kept
             distance = trace.distance() if self._order["proof"] else None
             yield {"exercise": planned.exercise, **_plain(result), "distance": distance}
             if self._seed in self._order["simpler"] and planned.visible and planned.shrinks and trace.passed:

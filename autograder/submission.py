@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from autograder.errors import LearnerError
-from autograder.record import note_call
+from autograder.record import note_call, note_timing
 from autograder.sandbox.host import Callback, Host
 from autograder.wire.endpoint import Endpoint, Link, LoopbackLink, PeerError, StandIn
 
@@ -214,6 +214,7 @@ def _note(function: Remote, args: tuple[Any, ...], kwargs: dict[str, Any], resul
 
 def measure(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[Any, float]:
     """Calls the learner's function; gives its result and the CPU seconds the learner's process spent."""
+    note_timing()
     clock = (lambda: function._endpoint.request("cpu")) if isinstance(function, Remote) else time.process_time
     before = clock()
     value = function(*args, **kwargs)

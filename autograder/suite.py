@@ -90,12 +90,14 @@ class Suite:
         error = self._fixtures.error
         if passed and error is None:
             result = TestResult(planned.name, planned.visible, "passed", planned.sentence)
-            return result, Trace(tuple(log.comparisons), Ending("passed"), tuple(rng.drawn), log.call)
+            return result, Trace(
+                tuple(log.comparisons), Ending("passed"), tuple(rng.drawn), log.call, log.timed
+            )
         outcome, evidence = _judge(error, visible=planned.visible)
         message = f"{planned.sentence}\n{evidence}" if evidence else planned.sentence
         result = TestResult(planned.name, planned.visible, outcome, message)
         ending = _ending(error, str(item.path))
-        return result, Trace(tuple(log.comparisons), ending, tuple(rng.drawn), log.call)
+        return result, Trace(tuple(log.comparisons), ending, tuple(rng.drawn), log.call, log.timed)
 
     def _call(self, item: pytest.Item) -> bool:
         """Runs the test function; what it raises is kept. True only if it ran to its end.

@@ -41,6 +41,7 @@ class Trace:
     ending: Ending
     drawn: tuple[tuple[int, int], ...] = ()  # single integers among its inputs: the least possible, the drawn
     call: Call | None = None  # the last one
+    timed: bool = False  # it measured time: another run may end in another way
 
     @property
     def passed(self) -> bool:
@@ -53,9 +54,9 @@ class Trace:
         return self.ending.kind == "raised" and self.ending.detail in ("NotDefined", "NotImplementedError")
 
     @classmethod
-    def passing(cls) -> Trace:
+    def passing(cls, *, timed: bool = False) -> Trace:
         """Of a test that passed; what it compared is not kept."""
-        return cls((), Ending("passed"))
+        return cls((), Ending("passed"), timed=timed)
 
     @classmethod
     def unfinished(cls) -> Trace:

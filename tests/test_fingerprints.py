@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from autograder.errors import TimeLimit
 from autograder.fingerprints import looks_like, where_to_look
 from autograder.submission import Submission, local
 from autograder.suite import Planned, Suite
-from autograder.trace import Trace
+from autograder.trace import Ending, Trace
 
 TESTS = '''
 import pytest, torch
@@ -277,3 +278,28 @@ def test_time_limits_leave_the_code_they_stop() -> None:
 
     with pytest.raises(TimeLimit), alarm(0.05):
         time.sleep(5)
+
+
+def test_a_test_that_measured_time_counts_only_where_nothing_else_failed(
+    suite: Suite, variants: tuple[Variant, ...]
+) -> None:
+    code = f"def standardise(x):\n  {GUARD}\n  return (x - x.mean(0)) / x.std(0).clamp_min(1e-9)"
+    found = traces(suite, "standardise", code)
+    last = list(found)[-1]
+    slow = Trace((), Ending("assertion", "too slow", 1), timed=True)
+    assert looks_like(suite, variants, {**found, last: slow}, seed=5, budget=5) == "You divide by n - 1."
+    alone = {planned: slow if planned is last else Trace.passing() for planned in found}
+    assert looks_like(suite, variants, alone, seed=5, budget=5) == ""
+
+
+def test_measuring_time_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "test_work.py"
+    path.write_text(
+        "from autograder.testing import cpu_seconds, exercise\n\n"
+        '@exercise("work")\nclass TestWork:\n'
+        '    def test_quick(self, submission):\n        """It is quick."""\n'
+        "        assert cpu_seconds(submission.work)[1] < 5\n"
+    )
+    suite = Suite({path: False}, ["work"])
+    submission = Submission(local({"work": lambda: 1}))
+    assert suite.trace(suite.planned[0], submission, 1)[1].timed
