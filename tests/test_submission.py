@@ -18,7 +18,7 @@ from autograder.errors import Crashed, LearnerError, TimeLimit
 from autograder.sandbox.jail.detect import detect
 from autograder.session import Box, Session
 from autograder.submission import GraderEndpoint, Submission, local
-from autograder.testing import MismatchError, close, cpu_seconds, pure
+from autograder.testing import MismatchError, close, cpu_seconds, gradients, pure
 
 pytestmark = pytest.mark.filterwarnings("ignore:careful")  # what the learner's `noisy` says
 
@@ -363,3 +363,15 @@ def test_what_is_a_method_of_one_object_and_data_of_another_is_said() -> None:
         two.add()
     with pytest.raises(LearnerError, match="not always a method"):
         one.apply(two.add)
+
+
+def test_gradients_are_those_of_autograd_and_what_does_not_arrive_is_zero() -> None:
+    x, unused = torch.randn(3, 2, requires_grad=True), torch.randn(4, requires_grad=True)
+    upstream = torch.randn(3, 2)
+    got = gradients(x.exp(), (x, unused), upstream)
+    close(got[0], torch.autograd.grad(x.exp(), x, upstream)[0])
+    close(got[1], torch.zeros(4))
+    with pytest.raises(MismatchError, match=r"expected a result of shape \(2,\), got \(3, 2\)"):
+        gradients(x.exp(), (x,), torch.ones(2))
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        gradients(x.detach(), (x,), upstream)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.testing import close, exercise, rule
+from autograder.testing import close, exercise, gradients, rule
 
 LN3 = math.log(3)
 
@@ -281,7 +281,7 @@ class TestAttentionBackward:
         shapes = {"q": (2, 3, 4), "k": (2, 5, 4), "v": (2, 5, 6)}
         q, k, v = (rng.normal(*s, dtype=torch.float64).requires_grad_() for s in shapes.values())
         dout = rng.normal(2, 3, 6, dtype=torch.float64)
-        want = torch.autograd.grad(F.scaled_dot_product_attention(q, k, v), (q, k, v), dout)
+        want = gradients(F.scaled_dot_product_attention(q, k, v), (q, k, v), dout)
         got = submission.attention_backward(dout, q.detach(), k.detach(), v.detach())
         for name, g, w in zip(("dq", "dk", "dv"), got, want, strict=True):
             close(g, w, what=name)

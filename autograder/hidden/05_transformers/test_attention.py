@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.testing import close, exercise, pure, rule
+from autograder.testing import close, exercise, gradients, pure, rule
 
 F32, F64 = torch.float32, torch.float64
 
@@ -26,12 +26,6 @@ def attention_by_rows(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = Non
             exp = (scores - scores.max()).exp()
             weights[place][keep] = exp / exp.sum()
     return weights @ v, weights
-
-
-def grads(out: Tensor, inputs: tuple[Tensor, ...], dout: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of (out * dout).sum(); one that does not arrive counts as zeros and so is seen."""
-    found = torch.autograd.grad(out, inputs, dout, allow_unused=True)
-    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True))
 
 
 def qkv(rng, lead, t, s, d, e, dtype=F64) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,8 +109,8 @@ class TestAttention:
         """A query with nothing to attend takes no gradient and makes no other gradient NaN."""
         inputs = tuple(x.requires_grad_() for x in qkv(rng, (2,), 3, 4, 5, 2))
         mask, dout = mask_with_empty_row(rng, 2, 3, 4), rng.normal(2, 3, 2, dtype=F64)
-        got = grads(submission.attention(*inputs, mask)[0], inputs, dout)
-        want = grads(attention_by_rows(*inputs, mask)[0], inputs, dout)
+        got = gradients(submission.attention(*inputs, mask)[0], inputs, dout)
+        want = gradients(attention_by_rows(*inputs, mask)[0], inputs, dout)
         for name, g, w in zip(("q", "k", "v"), got, want, strict=True):
             close(g, w, what=f"the gradient of {name}")
         close(got[0][0, -1], torch.zeros(5, dtype=F64), atol=0, what="the gradient of the empty query")
@@ -146,8 +140,8 @@ class TestAttention:
         """The gradients with respect to q, k and v are right, with a mask."""
         inputs = tuple(x.requires_grad_() for x in qkv(rng, (2,), 3, 4, 5, 2))
         mask, dout = torch.ones(3, 4).tril().bool(), rng.normal(2, 3, 2, dtype=F64)
-        got = grads(submission.attention(*inputs, mask)[0], inputs, dout)
-        want = grads(F.scaled_dot_product_attention(*inputs, attn_mask=mask), inputs, dout)
+        got = gradients(submission.attention(*inputs, mask)[0], inputs, dout)
+        want = gradients(F.scaled_dot_product_attention(*inputs, attn_mask=mask), inputs, dout)
         for name, g, w in zip(("q", "k", "v"), got, want, strict=True):
             close(g, w, what=f"the gradient of {name}")
 
@@ -225,9 +219,9 @@ class TestQKVProject:
             rng.normal(12, 4, dtype=F64).requires_grad_(),
         )
         q, k, v = submission.qkv_project(x, weight, 2)
-        got = grads(q[..., 0] * k[..., 1] + v[..., 1], (x, weight), torch.ones(2, 2, 3, dtype=F64))
+        got = gradients(q[..., 0] * k[..., 1] + v[..., 1], (x, weight), torch.ones(2, 2, 3, dtype=F64))
         a, b, c = split_by_loop(x, weight, 2)
-        want = grads(a[..., 0] * b[..., 1] + c[..., 1], (x, weight), torch.ones(2, 2, 3, dtype=F64))
+        want = gradients(a[..., 0] * b[..., 1] + c[..., 1], (x, weight), torch.ones(2, 2, 3, dtype=F64))
         close(got[0], want[0], what="the gradient of x")
         close(got[1], want[1], what="the gradient of W")
 
@@ -277,7 +271,7 @@ class TestMergeHeads:
     def test_gradient(self, submission, rng):
         """The gradient flows back to where each feature came from."""
         x, dout = rng.normal(2, 3, 4, 2, dtype=F64).requires_grad_(), rng.normal(2, 4, 6, dtype=F64)
-        (got,) = grads(submission.merge_heads(x), (x,), dout)
+        (got,) = gradients(submission.merge_heads(x), (x,), dout)
         close(got, torch.stack(dout.split(2, dim=-1), dim=1), what="the gradient of x")
 
 
@@ -368,7 +362,7 @@ class TestMHA:
         out, want = loaded(submission, weights, 2)(x, mask=mask), mha_by_heads(weights, 2, x, mask=mask)
         close(out[0, -1], weights.get("wo.bias", torch.zeros(6, dtype=F64)), what="the empty row")
         close(out, want)
-        close(grads(out, (x,), dout)[0], grads(want, (x,), dout)[0], what="the gradient of x")
+        close(gradients(out, (x,), dout)[0], gradients(want, (x,), dout)[0], what="the gradient of x")
 
     @rule("R2")
     def test_heads_are_independent(self, submission, rng):
@@ -392,8 +386,8 @@ class TestMHA:
             rng.normal(2, 4, 6, dtype=F64).requires_grad_(),
         )
         dout = rng.normal(2, 3, 6, dtype=F64)
-        got = grads(m(x, kv), (x, kv), dout)
-        want = grads(mha_by_heads(mine, 3, x, kv), (x, kv, *mine.values()), dout)
+        got = gradients(m(x, kv), (x, kv), dout)
+        want = gradients(mha_by_heads(mine, 3, x, kv), (x, kv, *mine.values()), dout)
         close(got, want[:2], what="the gradients of x and kv")
         for name, w in zip(mine, want[2:], strict=True):
             part, kind = name.split(".")
@@ -595,7 +589,7 @@ class TestRope:
         """The gradient of x is the upstream gradient turned by the opposite angle; x is left alone."""
         x, pos, dout = rng.normal(4, 6, dtype=F64), rng.integers(1, 40, 4), rng.normal(4, 6, dtype=F64)
         close(pure(submission.rope, x, pos, layout=layout), rotated(x, pos, layout=layout))
-        (got,) = grads(submission.rope(x.requires_grad_(), pos, layout=layout), (x,), dout)
+        (got,) = gradients(submission.rope(x.requires_grad_(), pos, layout=layout), (x,), dout)
         close(got, rotated(dout, -pos, layout=layout), what="the gradient of x")
 
 
@@ -603,7 +597,7 @@ class TestRope:
 class TestAttentionBackward:
     @staticmethod
     def compare(submission, dout, inputs, mask=None):
-        want = grads(
+        want = gradients(
             F.scaled_dot_product_attention(*(x.requires_grad_() for x in inputs), attn_mask=mask),
             inputs,
             dout,
@@ -655,4 +649,4 @@ class TestAttentionBackward:
         dout, mask = rng.normal(2, 3, 2, dtype=F64), torch.ones(3, 4).tril().bool()
         got = pure(submission.attention_backward, dout, *inputs, mask)
         out = F.scaled_dot_product_attention(*(x.requires_grad_() for x in inputs), attn_mask=mask)
-        close(list(got), list(grads(out, inputs, dout)), what="the gradients")
+        close(list(got), list(gradients(out, inputs, dout)), what="the gradients")

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.testing import close, exercise, pure, rule
+from autograder.testing import close, exercise, gradients, pure, rule
 
 F32, F64 = torch.float32, torch.float64
 
@@ -30,12 +30,6 @@ def golden():
 def unit(x: Tensor) -> Tensor:
     """Rows divided by their length."""
     return x / x.square().sum(-1, keepdim=True).sqrt()
-
-
-def grads(out: Tensor, inputs: tuple[Tensor, ...], dout: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of (out * dout).sum(); one that does not arrive counts as zeros and so is seen."""
-    found = torch.autograd.grad(out, inputs, dout, allow_unused=True)
-    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True))
 
 
 def places(B: int, C: int, H: int, W: int, p: int):
@@ -97,7 +91,7 @@ class TestPatchify:
     def test_gradient(self, submission, rng):
         """The gradient of every pixel is that of its place among the patches."""
         x, dout = rng.normal(2, 2, 4, 6, dtype=F64).requires_grad_(), rng.normal(2, 6, 8, dtype=F64)
-        (got,) = grads(submission.patchify(x, 2), (x,), dout)
+        (got,) = gradients(submission.patchify(x, 2), (x,), dout)
         close(got, join_by_loop(dout, 2, 4, 6), what="the gradient of x")
 
     @rule("R3")
@@ -137,7 +131,7 @@ class TestUnpatchify:
     def test_gradient(self, submission, rng):
         """The gradient of every number of a patch is that of its pixel."""
         y, dout = rng.normal(2, 6, 8, dtype=F64).requires_grad_(), rng.normal(2, 2, 4, 6, dtype=F64)
-        (got,) = grads(submission.unpatchify(y, 2, 4, 6), (y,), dout)
+        (got,) = gradients(submission.unpatchify(y, 2, 4, 6), (y,), dout)
         close(got, cut_by_loop(dout, 2), what="the gradient of y")
 
     @rule("R3")
@@ -304,7 +298,7 @@ class TestViT:
         mine = {name: w.clone().requires_grad_() for name, w in weights.items()}
         x, dout = rng.normal(2, 2, 4, 4, dtype=F64), rng.normal(2, 3, dtype=F64)
         (vit(x) * dout).sum().backward()
-        want = grads(vit_by_hand(mine, 2, 2, x), tuple(mine.values()), dout)
+        want = gradients(vit_by_hand(mine, 2, 2, x), tuple(mine.values()), dout)
         for name, w in zip(mine, want, strict=True):
             close(vit.get_parameter(name).grad, w, what=f"the gradient of {name}")
 
@@ -313,7 +307,7 @@ class TestViT:
         """The gradient that reaches the picture is that of finite differences."""
         weights, x = vit_weights(rng, 2, 1, 1, 4, 1, 2), rng.normal(1, 1, 2, 2, dtype=F64).requires_grad_()
         dout, h = rng.normal(1, 2, dtype=F64), 1e-5
-        (got,) = grads(loaded(submission, weights, 2, 1, 1, 2)(x), (x,), dout)
+        (got,) = gradients(loaded(submission, weights, 2, 1, 1, 2)(x), (x,), dout)
         steps = torch.eye(4, dtype=F64).view(4, 1, 2, 2) * h
         ahead, behind = (vit_by_hand(weights, 1, 2, x.detach() + sign * steps) for sign in (1, -1))
         want = ((ahead - behind) @ dout[0]) / (2 * h)
@@ -401,8 +395,8 @@ class TestInterpolatePos:
     def test_gradient(self, submission, rng):
         """The gradient reaches the class token and the cells of the old grid."""
         pos, dout = rng.normal(1, 7, 3, dtype=F64).requires_grad_(), rng.normal(1, 13, 3, dtype=F64)
-        (got,) = grads(submission.interpolate_pos(pos, (3, 2), (4, 3)), (pos,), dout)
-        (want,) = grads(resized(pos, (3, 2), (4, 3)), (pos,), dout)
+        (got,) = gradients(submission.interpolate_pos(pos, (3, 2), (4, 3)), (pos,), dout)
+        (want,) = gradients(resized(pos, (3, 2), (4, 3)), (pos,), dout)
         close(got, want, what="the gradient of pos")
 
     @rule("R4")
@@ -483,8 +477,8 @@ class TestClipLoss:
         img, txt = (rng.normal(5, 3, dtype=F64).requires_grad_() for _ in range(2))
         log_scale = torch.tensor(1.3, dtype=F64, requires_grad=True)
         one = torch.ones((), dtype=F64)
-        got = grads(submission.clip_loss(img, txt, log_scale), (img, txt, log_scale), one)
-        want = grads(loss_by_loop(img, txt, log_scale), (img, txt, log_scale), one)
+        got = gradients(submission.clip_loss(img, txt, log_scale), (img, txt, log_scale), one)
+        want = gradients(loss_by_loop(img, txt, log_scale), (img, txt, log_scale), one)
         for name, g, w in zip(("img", "txt", "logit_scale"), got, want, strict=True):
             close(g, w, what=f"the gradient of {name}")
 
@@ -494,8 +488,8 @@ class TestClipLoss:
         img = rng.normal(5, 3, dtype=F64).requires_grad_()
         txt = (img.detach() + 0.3 * rng.normal(5, 3, dtype=F64)).requires_grad_()
         log_scale, one = torch.tensor(5.0, dtype=F64, requires_grad=True), torch.ones((), dtype=F64)
-        got = grads(submission.clip_loss(img, txt, log_scale), (img, txt, log_scale), one)
-        want = grads(loss_by_loop(img, txt, torch.tensor(5.0, dtype=F64)), (img, txt), one)
+        got = gradients(submission.clip_loss(img, txt, log_scale), (img, txt, log_scale), one)
+        want = gradients(loss_by_loop(img, txt, torch.tensor(5.0, dtype=F64)), (img, txt), one)
         close(got[:2], want, what="the gradients of img and txt")
         close(got[2], torch.zeros((), dtype=F64), atol=0, what="the gradient of logit_scale")
 
