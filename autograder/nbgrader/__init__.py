@@ -55,7 +55,10 @@ def configure(c: Any) -> None:
     c.Autograde.autograde_preprocessors = _steps(
         Autograde,
         "autograde_preprocessors",
-        instead={"Execute": f"{HERE}.execute.IsolatedExecute"},
+        instead={
+            "Execute": f"{HERE}.execute.IsolatedExecute",
+            "CheckCellMetadata": f"{HERE}.sanitize.CheckSettings",
+        },
         after={"SaveAutoGrades": f"{HERE}.comments.SaveAutoComments"},
     )
     c.GenerateAssignment.force = True  # a clone has release/; nbgrader would skip it, and know no cell of it

@@ -1,4 +1,4 @@
-"""The notebook that goes on through nbgrader, and stable cell ids in released ones.
+"""The notebook that goes on through nbgrader, its settings checked, and stable cell ids in released ones.
 
 nbgrader wants every cell it knows exactly once, in order and with the released settings; `autograder.repair`
 finds the learner's answers for them. What can't be read at all goes on as the released notebook, to be graded
@@ -7,11 +7,14 @@ as nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import nbformat
 from nbgrader import utils
+from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from autograder.errors import UnreadableNotebook
@@ -19,7 +22,7 @@ from autograder.nbgrader.batch import Key
 from autograder.notebooks import Cell, Released, write_notebook
 from autograder.repair import repair
 
-__all__ = ["RepairSubmission", "StableCellIds"]
+__all__ = ["CheckSettings", "RepairSubmission", "StableCellIds"]
 
 SETTINGS = ("nbgrader", "autograder")  # all other metadata of a cell is the learner's front end's
 
@@ -34,6 +37,28 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         repaired = nbformat.v4.reads(write_notebook(cells, {}).decode())
         batch.remember(key, found["raw"], found["problem"], repaired)
         return repaired, resources
+
+
+class CheckSettings(NbGraderPreprocessor):  # type: ignore[misc]
+    """nbgrader's own check of the cells' settings, once for all notebooks that have the same.
+
+    In a batch that is nearly all of them, for `RepairSubmission` has put the released settings back.
+    """
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        settings = [(cell.cell_type, cell.metadata.get("nbgrader")) for cell in nb.cells]
+        _check(json.dumps(settings, sort_keys=True))
+        return nb, resources
+
+
+@lru_cache(maxsize=64)
+def _check(settings: str) -> None:
+    """Raises nbgrader's ValidationError."""
+    cells = [
+        {"cell_type": kind, "source": "", "metadata": {} if own is None else {"nbgrader": own}}
+        for kind, own in json.loads(settings)
+    ]
+    MetadataValidator().validate_nb(nbformat.from_dict({"cells": cells}))
 
 
 class StableCellIds(NbGraderPreprocessor):  # type: ignore[misc]

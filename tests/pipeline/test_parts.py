@@ -311,3 +311,21 @@ def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
         CouldNotRun, match=r"(?s)`nbgrader autograde` ended with 1.*assignment id must be specified"
     ):
         nbgrader("autograde", folder=tmp_path)
+
+
+def test_settings_nbgrader_does_not_know_are_refused() -> None:
+    import nbformat
+    from nbgrader.nbgraderformat import ValidationError
+
+    from autograder.nbgrader.sanitize import CheckSettings
+
+    own = {"schema_version": 3, "grade": True, "solution": False, "locked": True, "task": False}
+    own |= {"grade_id": "softmax", "points": 3.0, "cell_type": "code", "checksum": "12ab"}
+    cell = nbformat.v4.new_code_cell("x", metadata={"nbgrader": own})
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("text"), cell])
+    for _ in range(2):
+        assert CheckSettings().preprocess(nb, {}) == (nb, {})
+    del own["points"]
+    for _ in range(2):  # a refusal is not forgotten
+        with pytest.raises(ValidationError, match="does not have points"):
+            CheckSettings().preprocess(nb, {})
