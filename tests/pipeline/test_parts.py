@@ -320,7 +320,7 @@ def test_settings_nbgrader_does_not_know_are_refused() -> None:
     from autograder.nbgrader.sanitize import CheckSettings
 
     own = {"schema_version": 3, "grade": True, "solution": False, "locked": True, "task": False}
-    own |= {"grade_id": "softmax", "points": 3.0, "cell_type": "code", "checksum": "12ab"}
+    own |= {"grade_id": "softmax", "points": 3.0, "cell_type": "code", "checksum": 32 * "a"}
     cell = nbformat.v4.new_code_cell("x", metadata={"nbgrader": own})
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("text"), cell])
     for _ in range(2):
