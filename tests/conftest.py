@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ collect_ignore = ["course"]  # its tests are for learners' code
 
 TINY = Path(__file__).parent / "course"
 SECTION, NOTEBOOK = "01_warmup", "tiny"
+
+# A shell's background jobs ignore Ctrl-C, and so would every command that is started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
