@@ -1,8 +1,8 @@
 """A throw-away course with its exchange, and the commands of instructor and learners in it.
 
 The instructor's commands, and those of the first learner, are processes like anybody's; the others' run in
-this process, because starting nbgrader sixty times would take minutes. The course it is made from is only
-read.
+this process, because starting nbgrader sixty times would take minutes. Sections are played side by side, one
+per core. The course it is made from is only read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from autograder.build import build
@@ -104,21 +106,30 @@ def play(stage: Stage, learners: Sequence[Learner], step: Step) -> None:
     """The whole way, from the released notebooks to feedback in the learners' folders and grades.csv."""
     sections = list(dict.fromkeys(learner.section for learner in learners))
     with _own_settings(stage.root):
-        for section in sections:
-            with step(f"generate_assignment {section}"):  # release/ is there, the gradebook is new
-                stage.instructor("generate_assignment", section, "--force")
-            with step(f"release_assignment {section}"):
-                stage.instructor("release_assignment", section, exchange=True)
+        _release(stage, step, sections[0])  # by itself: the gradebook is new, and one command must make it
+        _side_by_side(partial(_release, stage, step), sections[1:])
         with step(f"fetch_assignment and submit, {len(learners)} times"):
             _hand_in(stage, learners)
-        for section in sections:
-            _grade(stage, section, step)
+        _side_by_side(partial(_grade, stage, step), sections)
         with step(f"fetch_feedback, {len(learners)} times"):
             for number, learner in enumerate(learners):
                 command = ("fetch_feedback", learner.section, f"--student={learner.name}")
                 stage.learner(learner.name, *command, here=number > 0)
         with step("export"):
             stage.instructor("export", f"--to={stage.grades}")
+
+
+def _side_by_side(play_one: Callable[[str], None], sections: Sequence[str]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(play_one, sections):
+            pass
+
+
+def _release(stage: Stage, step: Step, section: str) -> None:
+    with step(f"generate_assignment {section}"):  # release/ is there, the gradebook is new
+        stage.instructor("generate_assignment", section, "--force")
+    with step(f"release_assignment {section}"):
+        stage.instructor("release_assignment", section, exchange=True)
 
 
 def _hand_in(stage: Stage, learners: Sequence[Learner]) -> None:
@@ -136,7 +147,7 @@ def _hand_in(stage: Stage, learners: Sequence[Learner]) -> None:
         stage.learner(learner.name, "submit", learner.section, f"--student={learner.name}", here=number > 0)
 
 
-def _grade(stage: Stage, section: str, step: Step) -> None:
+def _grade(stage: Stage, step: Step, section: str) -> None:
     with step(f"collect {section}"):
         stage.instructor("collect", section, exchange=True)
     with step(f"autograde {section}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,13 +24,24 @@ _ESCAPE = re.compile(r"\\([^\w\s])")  # the gradebook's comments are markdown
 
 
 def steps(console: Console) -> Callable[[str], contextlib.AbstractContextManager[None]]:
-    """Prints each step with its seconds when it is done; shows it while it runs."""
+    """Prints each step with its seconds when it is done; shows those that run, in any thread."""
+    running: list[str] = []
+    lock, status = threading.Lock(), console.status("")
+
+    def change(name: str, *, begins: bool) -> None:
+        with lock:
+            (running.append if begins else running.remove)(name)
+            status.update(", ".join(running))
+            (status.start if running else status.stop)()
 
     @contextlib.contextmanager
     def step(name: str) -> Iterator[None]:
         began = time.monotonic()
-        with console.status(name):
+        change(name, begins=True)
+        try:
             yield
+        finally:
+            change(name, begins=False)
         console.print(f"{time.monotonic() - began:6.1f} s  {name}", highlight=False)
 
     return step
