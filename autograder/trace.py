@@ -71,7 +71,8 @@ class Trace:
         if self.passed:
             found = [distance(c) for c in self.comparisons]
             return max((d for d in found if d is not None), default=None)
-        return distance(self.comparisons[-1]) if self.ending.kind == "mismatch" else math.inf
+        compared = self.ending.kind == "mismatch" and self.comparisons  # `gradients` looks at a shape before
+        return distance(self.comparisons[-1]) if compared else math.inf
 
     def shows_values(self) -> bool:
         """Whether it holds finite numbers that are not all the same: a zero or a NaN proves little."""

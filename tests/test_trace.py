@@ -100,3 +100,7 @@ def test_rules_are_written_like_rules() -> None:
     with pytest.raises(ValueError, match="expected rules"):
         rule()
     assert exercise("x")(rule("R1", "R2")(type("T", (), {}))).__rules__ == ("R1", "R2")
+
+
+def test_a_mismatch_before_any_comparison_is_no_matter_of_tolerance() -> None:
+    assert Trace((), Ending("mismatch", "wrong shape", 3)).distance() == math.inf
