@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.bank import load_bank
+from autograder.build import build
 from autograder.layout import Course
 from autograder.notebooks import load_released
 from autograder.verify import with_answer
@@ -69,6 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     course = Course(HERE.parent)
     section, _, notebook = options.notebook.partition("/")
+    build(course, [section])
     load = Workload.of(course, section, notebook, options.submissions)
     ways: dict[str, Callable[[Workload, int, Path], float]] = {
         "floor: exec in one warm process": floor,
