@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
-    {"notebooks", "sandbox", "render", "trace"},
+    {"notebooks", "sandbox", "render", "trace", "journal"},
     {"source", "submitted", "submission", "identify", "safety"},
     {"testing", "repair", "session", "shipping"},
     {"suite", "build", "doctor", "assignment"},
