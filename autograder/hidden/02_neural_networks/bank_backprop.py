@@ -1795,3 +1795,11 @@ class PushedDownPaths:
         self.forget()
         self.grad = None
         self.push(np.ones(self.shape) if grad is None else np.array(grad, dtype=np.float64))
+
+
+# Mutants of the solution that no test can tell from it, and why.
+EQUIVALENT = {
+    "Tensor": {
+        "if self.data.size != 1: => if self.data.size > 1:": "The contract leaves empty arrays open.",
+    },
+}
