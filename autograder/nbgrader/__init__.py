@@ -11,7 +11,7 @@ when a command needs them (and which its config panel can show).
     consistency  what must be so before a run begins
     leftovers    what a killed run left half done, taken away
     execute      scores and reports in the grade cells, made without a kernel
-    comments     messages and bonus points into the gradebook
+    comments     scores, messages and bonus points into the gradebook
     books        the gradebook kept open through a run
     progress     a bar in the terminal
     pages        feedback pages, made quickly
@@ -58,8 +58,8 @@ def configure(c: Any) -> None:
         instead={
             "Execute": f"{HERE}.execute.IsolatedExecute",
             "CheckCellMetadata": f"{HERE}.sanitize.CheckSettings",
+            "SaveAutoGrades": f"{HERE}.comments.SaveScores",
         },
-        after={"SaveAutoGrades": f"{HERE}.comments.SaveAutoComments"},
     )
     c.GenerateAssignment.force = True  # a clone has release/; nbgrader would skip it, and know no cell of it
     c.GenerateAssignment.preprocessors = [
@@ -86,18 +86,16 @@ def _steps(
     trait: str,
     *,
     instead: Mapping[str, str] = NOTHING,
-    after: Mapping[str, str] = NOTHING,
     without: str = "",
 ) -> list[str]:
-    """nbgrader's own steps as dotted names, some replaced or followed by ours; a step it adds is not lost."""
+    """nbgrader's own steps as dotted names, some replaced by ours; a step it adds is not lost."""
     default: Sequence[type] = converter.class_traits()[trait].default()
     names: list[str] = []
     for step in default:
         if step.__name__ == without:
             continue
         names.append(instead.get(step.__name__, f"{step.__module__}.{step.__name__}"))
-        names += [after[step.__name__]] if step.__name__ in after else []
-    missing = {*instead, *after} - {step.__name__ for step in default}
+    missing = set(instead) - {step.__name__ for step in default}
     if missing:
         raise RuntimeError(f"this nbgrader has no step {', '.join(sorted(missing))} in {trait}; use 0.9.6")
     return names

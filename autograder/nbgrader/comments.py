@@ -1,41 +1,93 @@
-"""Messages and bonus points into the gradebook, after nbgrader has saved the scores (it resets comments).
-
-Only automatic comments and the extra credit of bonus exercises are written; what an instructor wrote stays.
+"""Scores, messages and bonus points of one notebook into the gradebook, in one transaction.
+What a score is and when an instructor must look is decided by nbgrader's own step, `SaveAutoGrades`; it
+asks the gradebook for every cell anew and saves after each. Here the rows of a notebook are read at once
+and saved at once, together with what is ours: the message of an exercise becomes the automatic comment on
+its answer, a bonus the extra credit. What an instructor wrote stays.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from nbgrader import utils
-from nbgrader.api import Gradebook
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from sqlalchemy.orm import joinedload
 
 from autograder.nbgrader.batch import Key
 from autograder.render.cell import comment_markdown
+from autograder.report import Report
 
-__all__ = ["SaveAutoComments"]
+__all__ = ["SaveScores"]
 
 
-class SaveAutoComments(NbGraderPreprocessor):  # type: ignore[misc]
-    """The message of an exercise becomes the comment on its answer cell."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The grades and comments of one notebook by the names of their cells, in the place of a gradebook."""
+
+    grades: dict[str, Any]
+    comments: dict[str, Any]
+
+    @classmethod
+    def of(cls, gradebook: Gradebook, key: Key) -> Self:
+        """Raises MissingEntry if nbgrader has no such submission."""
+        notebook = gradebook.find_submission_notebook(key.notebook, key.section, key.student)
+
+        def rows(table: Any) -> dict[str, Any]:
+            found = gradebook.db.query(table).filter(table.notebook_id == notebook.id)
+            return {row.cell.name: row for row in found.options(joinedload(table.cell))}
+
+        return cls(rows(Grade), rows(Comment))
+
+    def find_grade(self, name: str, *_: str) -> Any:
+        return _found(self.grades, name)
+
+    def find_comment(self, name: str, *_: str) -> Any:
+        return _found(self.comments, name)
+
+    @property
+    def db(self) -> Self:
+        return self
+
+    def commit(self) -> None:
+        """All rows are saved together, later."""
+
+
+class SaveScores(SaveAutoGrades):  # type: ignore[misc]
+    """nbgrader's step on rows that were read before, and then ours."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         key, report = Key.of(resources), resources["autograder"].get("report")
-        if report is None:
-            return nb, resources
-        answers = {
-            cell.metadata.get("autograder", {}).get("exercise"): cell.metadata.nbgrader["grade_id"]
-            for cell in nb.cells
-            if utils.is_solution(cell)
-        }
+        self.student_id, self.assignment_id, self.notebook_id = key.student, key.section, key.notebook
         with Gradebook(resources["nbgrader"]["db_url"]) as gradebook:
-            for exercise in report.exercises:
-                place = (key.notebook, key.section, key.student)
-                if exercise.name in answers:
-                    comment = gradebook.find_comment(answers[exercise.name], *place)
-                    comment.auto_comment = comment_markdown(exercise) or None
-                if exercise.bonus:
-                    gradebook.find_grade(exercise.name, *place).extra_credit = exercise.score
+            self.gradebook = rows = Rows.of(gradebook, key)
+            nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+            if report is not None:
+                _add(report, rows, _answers(nb))
             gradebook.db.commit()
         return nb, resources
+
+
+def _add(report: Report, rows: Rows, answers: dict[str, str]) -> None:
+    """Messages and bonus points; nbgrader's step has just emptied the automatic comments."""
+    for exercise in report.exercises:
+        if exercise.name in answers:
+            rows.find_comment(answers[exercise.name]).auto_comment = comment_markdown(exercise) or None
+        if exercise.bonus:
+            rows.find_grade(exercise.name).extra_credit = exercise.score
+
+
+def _answers(nb: Any) -> dict[str, str]:
+    """The name of the answer cell of each exercise."""
+    return {
+        cell.metadata.get("autograder", {}).get("exercise"): cell.metadata.nbgrader["grade_id"]
+        for cell in nb.cells
+        if utils.is_solution(cell)
+    }
+
+
+def _found(rows: dict[str, Any], name: str) -> Any:
+    if name not in rows:
+        raise MissingEntry(f"the gradebook has no cell {name}; run `nbgrader generate_assignment` again")
+    return rows[name]

@@ -45,8 +45,8 @@ def test_configure_writes_names_only() -> None:
     steps = c.sections["Autograde"]["autograde_preprocessors"]
     names = [step.rpartition(".")[2] for step in steps]
     assert names[0] == "IsolatedExecute"
-    assert names[names.index("SaveAutoGrades") + 1] == "SaveAutoComments"
-    assert "Execute" not in names
+    assert names[names.index("AssignLatePenalties") - 1] == "SaveScores"
+    assert not {"Execute", "SaveAutoGrades"} & set(names)
     assert "AssignLatePenalties" in names
     assert c.sections["Autograde"]["sanitize_preprocessors"][0].endswith("RepairSubmission")
 
