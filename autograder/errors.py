@@ -67,7 +67,14 @@ class LearnerError(Exception):
 
 
 class Crashed(BaseException):
-    """The learner's process ended while a test needed it. Like an interrupt, no test may swallow it."""
+    """The learner's process ended while a test needed it. Like an interrupt, no test may swallow it.
+
+    `stopped` when its warden ended it at a limit, which it looks at now and then only.
+    """
+
+    def __init__(self, message: str, *, stopped: bool = False) -> None:
+        super().__init__(message)
+        self.stopped = stopped
 
 
 class TimeLimit(BaseException):

@@ -31,7 +31,6 @@ __all__ = ["Box", "Session"]
 CELL_SECONDS = 20.0  # of CPU for one cell
 CELLS_SECONDS = 60.0  # of CPU for all cells of a notebook
 START_SECONDS = 120.0
-OVERRUN = "stopped at the limit of"
 MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
 PACKAGE = Path(__file__).resolve().parent
 PROGRAM = """
@@ -178,7 +177,7 @@ class Session:
     def overrun(self) -> bool:
         """Whether the warden stopped the process, perhaps for what an earlier test left behind."""
         dead = self._endpoint and self._endpoint.dead
-        return isinstance(dead, Crashed) and OVERRUN in str(dead)
+        return isinstance(dead, Crashed) and dead.stopped
 
     def close(self) -> None:
         """Ends the learner's process."""
@@ -277,7 +276,7 @@ class _SessionEndpoint(GraderEndpoint):
         if report["cause"] == "setup":
             return CouldNotRun(f"the walls around learner code could not be built: {report['message']}")
         if report["cause"] == "limit":
-            return Crashed(f"{OVERRUN} {report['limit']}")
+            return Crashed(f"stopped at the limit of {report['limit']}", stopped=True)
         if report["cause"] == "closed":
             return Crashed("it hung up")
         status = report["status"]

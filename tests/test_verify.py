@@ -549,7 +549,7 @@ def test_margins(spread: float | None, nearest: float | None, problems: list[str
 def test_the_page_is_complete_in_itself_and_escapes_what_it_shows() -> None:
     proof = NotebookProof(SECTION, NOTEBOOK, {"centre": PROOF}, ["a <b> problem"])
     html = page([proof])
-    assert "0 of 1 exercises are sound" in html
+    assert "0 of 1 exercises are sound; 1 of 1 notebooks has problems as a whole" in html
     assert "a &lt;b&gt; problem" in html
     assert "<b>R1</b> x &lt; y &amp; z" in html
     assert "10/12 (+1)" in html
@@ -596,7 +596,7 @@ def test_the_command_prints_the_table_writes_the_page_and_remembers(course: Cour
     assert first.returncode == 1
     assert "caught  message" in first.stdout
     assert "Counter: the bank has 2 wrong and 1 right variants" in " ".join(first.stdout.split())
-    assert "0 of 3 exercises sound" in first.stdout
+    assert "0 of 3 exercises are sound" in first.stdout
     assert "0 of 3 exercises are sound" in (root / "build" / "verify" / "index.html").read_text()
     again = subprocess.run(
         [*command, "--json"], cwd=root, capture_output=True, text=True, timeout=60, check=False

@@ -102,6 +102,7 @@ def _print(proofs: Sequence[NotebookProof], ending: str) -> None:
     from rich.table import Table
 
     from autograder.verify.page import COLUMNS, row
+    from autograder.verify.proof import summary
 
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no edge
@@ -117,9 +118,7 @@ def _print(proofs: Sequence[NotebookProof], ending: str) -> None:
             console.print(text, style="red", markup=False, highlight=False)
         for exercise in proof.exercises.values():
             _print_problems(exercise, console)
-    count = sum(len(proof.exercises) for proof in proofs)
-    sound = sum(not e.problems for proof in proofs for e in proof.exercises.values())
-    console.print(f"{sound} of {count} exercises sound, {ending}", highlight=False)
+    console.print(f"{summary(proofs)}, {ending}", highlight=False)
 
 
 def _print_problems(exercise: ExerciseProof, console: Console) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from autograder.render.clean import html_prose, html_text
 from autograder.render.style import PAGE_CSS
-from autograder.verify.proof import ExerciseProof, NotebookProof
+from autograder.verify.proof import ExerciseProof, NotebookProof, summary
 
 __all__ = ["COLUMNS", "page", "row"]
 
@@ -67,15 +67,13 @@ def row(proof: ExerciseProof) -> tuple[str, ...]:
 
 def page(proofs: Sequence[NotebookProof]) -> str:
     """All notebooks on one page, without script or anything from elsewhere."""
-    sound = sum(not e.problems for p in proofs for e in p.exercises.values())
-    count = sum(len(p.exercises) for p in proofs)
     body = "".join(_notebook(proof) for proof in proofs)
     legend = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in LEGEND)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f"<title>Proof of the exercises</title>\n<style>{PAGE_CSS}{WIDE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{sound} of {count} exercises are sound</h1></header>\n<main>\n{body}</main>\n"
+        f"<header><h1>{summary(proofs)}</h1></header>\n<main>\n{body}</main>\n"
         f"<footer><h2>What the columns say</h2><dl>{legend}</dl></footer>\n</body>\n</html>\n"
     )
 

@@ -5,11 +5,11 @@ Pure data: nothing is graded here. A problem says what is wrong and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-__all__ = ["ExerciseProof", "NotebookProof", "Survivor"]
+__all__ = ["ExerciseProof", "NotebookProof", "Survivor", "summary"]
 
 LEAST_MARGIN = (
     10.0  # between what right variants need of a tolerance and all of it; and from there to a wrong one
@@ -122,3 +122,12 @@ class NotebookProof:
             "problems": self.problems,
             "exercises": [exercise.to_json() for exercise in self.exercises.values()],
         }
+
+
+def summary(proofs: Sequence[NotebookProof]) -> str:
+    """`38 of 39 exercises are sound`, and of how many notebooks more must be said than that."""
+    count = sum(len(proof.exercises) for proof in proofs)
+    sound = sum(not e.problems for proof in proofs for e in proof.exercises.values())
+    whole = sum(bool(proof.problems) for proof in proofs)
+    more = f"; {whole} of {len(proofs)} notebooks {'has' if whole == 1 else 'have'} problems as a whole"
+    return f"{sound} of {count} exercises are sound" + (more if whole else "")
