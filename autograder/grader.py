@@ -31,6 +31,7 @@ from autograder.sandbox.jail.detect import detect
 __all__ = ["Grader", "grade"]
 
 R = TypeVar("R")
+CLOSING_SECONDS = 2.0  # for the processes to end by themselves
 
 
 def grade(notebook: Path, assignment: Assignment, *, seed: int | None = None) -> Report:
@@ -125,9 +126,11 @@ class Grader:
             self._socket.close()
             self._socket = None
         if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
-            self._process.kill()
+            for harder in (self._process.terminate, self._process.kill):
+                try:
+                    self._process.wait(CLOSING_SECONDS)
+                except subprocess.TimeoutExpired:  # still importing, it does not hear that we have hung up
+                    harder()
             self._process.wait()
             self._process = None
 

@@ -43,7 +43,8 @@ def main(descriptor: int, walls: dict[str, Any]) -> None:
     warm([])
     inner.prepare(LEVELS[walls["level"]])
     settle()
-    orders.send(b'{"ready": true}')
+    with contextlib.suppress(BrokenPipeError):  # then there is nobody left to serve
+        orders.send(b'{"ready": true}')
     for children in itertools.count():
         try:
             raw, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, 2)
