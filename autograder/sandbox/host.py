@@ -6,7 +6,6 @@ It judges nothing.
 
 from __future__ import annotations
 
-import ast
 import builtins
 import io
 import itertools
@@ -116,8 +115,7 @@ class Host:
         name = f"<{label}>"
         self._labels[name] = label
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        tree = ast.parse(source, name)  # a syntax error is raised here
-        code = compile(tree, name, "exec", dont_inherit=True)
+        code = compile(source, name, "exec", dont_inherit=True)  # a syntax error is raised here
         with self._quiet():
             exec(code, self.namespace)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
-from json import JSONDecodeError, dumps, loads
 from typing import Any, TypeAlias
 
+import msgspec.json
 import torch
 
 __all__ = [
@@ -71,7 +72,10 @@ class Message:
 
 def pack(message: Message) -> bytes:
     """The frame as bytes: two little-endian lengths, the JSON, the blob."""
-    head = dumps(message.head, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        head = msgspec.json.encode(message.head)  # a tenth of the time
+    except UnicodeEncodeError:  # half a character
+        head = json.dumps(message.head, separators=(",", ":"), allow_nan=False).encode()
     if len(head) > MAX_HEAD or len(message.blob) > MAX_BLOB:
         raise TooLargeError(
             f"a message of {(len(head) + len(message.blob)) / 2**20:.0f} MB is too large to send"
@@ -82,9 +86,16 @@ def pack(message: Message) -> bytes:
 def unpack_head(raw: bytes) -> dict[str, Any]:
     """The JSON object of a frame, or ProtocolError."""
     try:
-        head = loads(raw)
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        head = _decode(raw)
+    except (RecursionError, ValueError) as error:
         raise ProtocolError(f"not JSON: {type(error).__name__}") from None
     if type(head) is not dict:
         raise ProtocolError("a message must be a JSON object")
     return head
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):  # what only Python's own reader takes, or nobody
+        return json.loads(raw)

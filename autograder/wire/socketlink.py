@@ -61,17 +61,22 @@ class SocketLink:
 
     def receive(self) -> Message:
         """The next message; its sizes are checked before anything is read."""
-        head_size, blob_size = HEADER.unpack(self._read(HEADER.size))
+        self._fill(HEADER.size)
+        head_size, blob_size = HEADER.unpack_from(self._waiting)
         if head_size > MAX_HEAD or blob_size > MAX_BLOB:
             raise ProtocolError("a message over the size limit")
-        head = unpack_head(bytes(self._read(head_size)))
-        return Message(head, self._read(blob_size))
+        blob = HEADER.size + head_size
+        self._fill(blob + blob_size)
+        message = self._waiting[: blob + blob_size]
+        del self._waiting[: blob + blob_size]
+        return Message(unpack_head(bytes(message[HEADER.size : blob])), message[blob:])
 
     def close(self) -> None:
         """Hangs up."""
         self._socket.close()
 
-    def _read(self, count: int) -> bytearray:
+    def _fill(self, count: int) -> None:
+        """Waits until `count` bytes are there."""
         while len(self._waiting) < count:
             try:
                 self._limit()
@@ -84,9 +89,6 @@ class SocketLink:
             if not got:
                 raise Disconnected
             self._waiting += got
-        data = self._waiting[:count]
-        del self._waiting[:count]
-        return data
 
     def _postpone(self) -> None:
         self.deadline = self.later()
