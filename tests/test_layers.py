@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
-    {"notebooks", "sandbox", "render", "trace", "journal"},
-    {"source", "submitted", "submission", "identify", "safety", "box"},
-    {"testing", "repair", "session", "shipping"},
+    {"journal"},
+    {"notebooks", "sandbox", "render", "trace"},
+    {"source", "submitted", "submission", "identify", "safety", "box", "lesson"},
+    {"testing", "repair", "session", "shipping", "pictures"},
     {"suite", "build", "doctor", "assignment"},
     {"fingerprints", "shrink", "order"},
     {"running", "check", "grader"},

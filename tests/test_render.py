@@ -16,6 +16,7 @@ from autograder.render import style
 from autograder.render.card import REPORT_MIME, Card, card_html, card_text
 from autograder.render.cell import cell_html, comment_markdown
 from autograder.render.clean import clean, html_prose, one_line
+from autograder.render.material import Material
 from autograder.render.page import index_page, report_page
 from autograder.render.terminal import batch_progress, print_reports
 from autograder.render.words import exercise_state, headline, points, promises, report_state
@@ -211,7 +212,10 @@ class TestHostileText:
 
     def test_in_the_pages_it_stays_text(self):
         code = {"hostile": f"x = 1  # {NASTY}\n"}
-        for page in (report_page(FULL, code=code), index_page([FULL], labels=[NASTY], links=['x"><b>'])):
+        for page in (
+            report_page(FULL, Material(code=code)),
+            index_page([FULL], labels=[NASTY], links=['x"><b>']),
+        ):
             outline = Outline(page)
             assert outline.tags.isdisjoint({"script", "img"})
             assert not any(name.startswith("on") for name, _ in outline.attributes)
@@ -332,7 +336,7 @@ class TestCell:
 
 class TestPage:
     def test_it_is_self_contained_and_has_its_landmarks(self):
-        page = report_page(FULL, code={"attention": "def attention(q):\n    return q < 1\n"})
+        page = report_page(FULL, Material(code={"attention": "def attention(q):\n    return q < 1\n"}))
         outline = Outline(page)
         assert {"header", "main", "footer", "h1", "h2", "meter", "caption"} <= outline.tags
         assert outline.tags.isdisjoint({"script", "link", "img", "iframe"})
