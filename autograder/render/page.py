@@ -81,7 +81,8 @@ def _score_line(report: Report, marking: Marking | None) -> str:
             f'<p class="ag-late">Handed in late: {points(marking.late_penalty)} points are taken off the '
             f"{before} you reached.</p>"
         )
-    line = f"{badge(report_state(report))} <strong>{words}</strong> {_meter(score, top)}"
+    state = badge(report_state(report)) if report.exercises else ""
+    line = f"{state} <strong>{words}</strong> {_meter(score, top)}"
     return f'<p class="ag-score">{line}</p>{late}'
 
 

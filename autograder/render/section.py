@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -28,7 +29,7 @@ def exercise_html(exercise: ExerciseResult, place: int, material: Material) -> s
     passage = material.lesson.passages.get(exercise.name) if material.lesson else None
     table = promise_table(exercise) if exercise.tests else ""
     if state == "passed":
-        table = _fold("What it promises", table)
+        table = _fold("What it promises", table, aside=True)
     parts = [
         f'<div class="ag-head"><h2 id="exercise-{place}"><code>{name}</code></h2>{badge(state)}'
         f'<span class="ag-number">{_points(exercise, mark)}, {kept(exercise)}</span></div>',
@@ -88,8 +89,10 @@ def _section(name: str, title: str, content: str) -> str:
     return f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>{content}</section>\n'
 
 
-def _fold(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>{content}</details>" if content else ""
+def _fold(title: str, content: str, *, aside: bool = False) -> str:
+    """Closed on the screen; what stands `aside` stays closed on paper."""
+    kind = ' class="ag-aside"' if aside else ""
+    return f"<details{kind}><summary>{title}</summary>{content}</details>" if content else ""
 
 
 def _text(markdown: str) -> str:
@@ -116,12 +119,12 @@ def _passage(passage: Passage, file: str) -> str:
         return ""
     where = f"<b>{inline_html(passage.heading)}</b> in <code>{html_text(file, limit=100)}</code>"
     rules = _text(passage.contract)
-    return _fold(f"Read again: {where}", rules) if rules else f"<p>Read again: {where}</p>"
+    return _fold(f"Read again: {where}", rules, aside=True) if rules else f"<p>Read again: {where}</p>"
 
 
 def _figure(picture: Picture) -> str:
-    heading = html_text(one_line(picture.heading.replace("`", ""), limit=200))
-    place = f" below the heading “{heading}”" if heading else ""
+    heading = html_text(one_line(re.sub(r"[`*$]", "", picture.heading), limit=200))
+    place = f" under the heading “{heading}”" if heading else ""
     caption = f"What to see: {inline_html(picture.caption)}" if picture.caption else f"Drawn{place}."
     return (
         f'<figure><img src="data:{picture.kind};base64,{picture.data}" width="{picture.width}" '
@@ -143,7 +146,7 @@ def _attempts(attempts: Sequence[Attempt], name: str) -> str:
         f'<table class="ag-attempts"><caption>Attempts at <code>{name}</code>, the latest first</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
-    return _fold(f"Your {len(attempts)} {plural}", table + more)
+    return _fold(f"Your {len(attempts)} {plural}", table + more, aside=True)
 
 
 def _attempt(attempt: Attempt) -> str:

@@ -79,10 +79,10 @@ PAGE_CSS = f"""
 html{{scroll-padding-top:1rem}}
 body{{margin:0;background:var(--ag-page);color:var(--ag-text);font:16px/1.6 system-ui,"Segoe UI",sans-serif;
  overflow-wrap:break-word}}
-header,footer{{background:var(--ag-soft);padding:2.2rem max(1.25rem,50vw - 29rem)}}
+header,footer{{background:var(--ag-soft);padding:2.2rem max(1.25rem,50vw - 31rem)}}
 header{{border-bottom:1px solid var(--ag-line)}}
 footer{{border-top:1px solid var(--ag-line);margin-top:3rem;color:var(--ag-muted)}}
-main{{max-width:60.5rem;margin:0 auto;padding:1.6rem 1.25rem 0;outline:0}}
+main{{max-width:64.5rem;margin:0 auto;padding:1.6rem 1.25rem 0;outline:0}}
 h1{{font-size:2.1rem;line-height:1.2;font-weight:650;letter-spacing:-.01em;margin:.15em 0 .5em}}
 h2{{font-size:1.3rem;line-height:1.3;font-weight:650;margin:0;overflow-wrap:anywhere}}
 main>section:not(.ag-exercise)>h2{{margin-top:2.6rem}}
@@ -98,7 +98,7 @@ a{{color:var(--ag-link);text-underline-offset:.15em}}
 .ag-score meter{{width:16rem;max-width:100%;height:1.3rem}}
 .ag-late{{margin:.6rem 0 0}}
 .ag-next{{margin:0 0 1.4rem;padding:.8rem 1.1rem;background:var(--ag-idle-bg);border-radius:10px}}
-code,pre{{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}}
+code,pre{{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.88em}}
 pre code{{font-size:1em}}
 math{{font-size:1.08em}}
 table{{width:100%;border-collapse:collapse;margin:.6rem 0}}
@@ -116,8 +116,7 @@ tbody th{{color:inherit;font-weight:400}}
 .ag-look{{width:50%}}
 .ag-table{{table-layout:fixed}}
 .ag-table th:first-child,.ag-table td:first-child{{width:9.5rem}}
-.ag-table caption{{color:var(--ag-muted);font-size:.92rem}}
-.ag-table thead{{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}}
+.ag-exercise table caption{{color:var(--ag-muted);font-size:.92rem}}
 .ag-exercise{{border:1px solid var(--ag-line);border-left:4px solid var(--ag-idle);border-radius:12px;
  padding:1.2rem 1.4rem;margin:1.2rem 0}}
 .ag-exercise.ag-passed{{border-left-color:var(--ag-good)}}
@@ -128,9 +127,8 @@ tbody th{{color:inherit;font-weight:400}}
 .ag-comment{{border-left:4px solid var(--ag-name);background:var(--ag-soft);padding:.5rem .9rem;
  margin:.7rem 0;border-radius:0 6px 6px 0}}
 .ag-comment p{{margin:.3rem 0}}
-.ag-pre{{max-height:18rem}}
 pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:8px;padding:.8rem 1rem;
- margin:.5rem 0;overflow:auto;max-height:36rem;line-height:1.5}}
+ margin:.5rem 0;overflow:auto;line-height:1.5}}
 .ag-code{{white-space:pre-wrap;overflow-wrap:anywhere}}
 details{{margin:.15rem 0}}
 summary{{cursor:pointer;color:var(--ag-link);padding:.3rem 0;min-height:24px}}
@@ -157,12 +155,14 @@ dd{{margin:0;overflow-wrap:anywhere}}
 @media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.7rem}}header{{padding-top:1.4rem}}
  .ag-name,.ag-number{{white-space:normal}}.ag-summary td,.ag-summary th{{padding-right:.6rem}}
  .ag-exercise{{padding:.9rem}}.ag-head .ag-number{{margin-left:0;width:100%}}
- .ag-table th:first-child,.ag-table td:first-child{{width:8.4rem}}
+ .ag-table thead{{display:none}}.ag-table tbody,.ag-table tr,.ag-table td{{display:block}}
+ .ag-table td{{padding-right:0}}.ag-table td:first-child{{width:auto;padding-bottom:0}}
+ .ag-table td+td{{border-top:0;padding-top:.25rem}}
  dl{{grid-template-columns:1fr}}dd{{margin-bottom:.4rem}}
  .ag-attempts td,.ag-attempts th{{padding-right:.7rem}}}}
 @media print{{:root{{color-scheme:light}}body{{font-size:10.5pt}}
- details::details-content{{content-visibility:visible;block-size:auto}}
- header,main,footer{{max-width:none;padding:.5rem 0;background:none}}pre{{max-height:none;
- white-space:pre-wrap}}.ag-head,figure,tr{{break-inside:avoid-page}}h2,h3,.ag-head,summary{{break-after:avoid-page}}
+ details:not(.ag-aside)::details-content{{content-visibility:visible;block-size:auto}}
+ header,main,footer{{max-width:none;padding:.5rem 0;background:none}}
+ pre{{white-space:pre-wrap}}.ag-head,figure,tr{{break-inside:avoid-page}}h2,h3,.ag-head,summary{{break-after:avoid-page}}
  .ag-skip{{display:none}}.ag-badge{{border:1px solid currentcolor}}}}
 {_SHARED}"""
