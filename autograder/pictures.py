@@ -97,12 +97,13 @@ def _images(outputs: object) -> Iterator[tuple[Kind, str, tuple[int, int]]]:
 def _decoded(text: object) -> bytes:
     """The bytes of a base64 text; none of one that is not, or is too long."""
     text = "".join(line for line in text if isinstance(line, str)) if isinstance(text, list) else text
-    if not isinstance(text, str) or len(text) > LARGEST * 4 // 3 + LARGEST // 50:
+    if not isinstance(text, str) or len(text) > 2 * LARGEST:
         return b""
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        content = base64.b64decode("".join(text.split()), validate=True)
     except (ValueError, binascii.Error):
         return b""
+    return content if len(content) <= LARGEST else b""
 
 
 def _png_size(content: bytes) -> tuple[int, int] | None:

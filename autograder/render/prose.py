@@ -19,7 +19,7 @@ import mistune
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 
-from autograder.render.clean import clean
+from autograder.render.clean import clean, one_line
 
 __all__ = ["inline_html", "markdown_html", "math_html"]
 
@@ -44,6 +44,9 @@ class _Renderer(mistune.HTMLRenderer):
     def __init__(self) -> None:
         super().__init__(escape=True)
 
+    def text(self, text: str) -> str:
+        return mistune.safe_entity(text)
+
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         return f'<p class="ag-heading"><strong>{text}</strong></p>\n'
 
@@ -62,7 +65,7 @@ class _Renderer(mistune.HTMLRenderer):
         return _without_tags(html)
 
     def block_html(self, html: str) -> str:
-        return f"<p>{_without_tags(html)}</p>\n"
+        return f"<p>{_without_tags(html).strip()}</p>\n"
 
     def inline_math(self, text: str) -> str:
         return math_html(text)
@@ -77,10 +80,12 @@ def markdown_html(text: str) -> str:
     return str(_markdown()(clean(text, limit=LIMIT, lines=LINES)))
 
 
+@functools.lru_cache(maxsize=4096)
 def inline_html(text: str) -> str:
-    """One line, such as a heading, without the paragraph around it."""
-    found = markdown_html(" ".join(text.split()))
-    return re.sub(r"^<p[^>]*>|</p>\s*$", "", found) if found.count("<p") == 1 else found
+    """One line, such as a heading: nothing in it makes a paragraph or a list."""
+    markdown = _markdown()
+    tokens = markdown.inline(one_line(text), {})
+    return _Renderer().render_tokens(tokens, markdown.block.state_cls())
 
 
 @functools.lru_cache(maxsize=4096)

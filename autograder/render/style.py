@@ -159,7 +159,8 @@ dd{{margin:0;overflow-wrap:anywhere}}
  .ag-table td{{padding-right:0}}.ag-table td:first-child{{width:auto;padding-bottom:0}}
  .ag-table td+td{{border-top:0;padding-top:.25rem}}
  dl{{grid-template-columns:1fr}}dd{{margin-bottom:.4rem}}
- .ag-attempts td,.ag-attempts th{{padding-right:.7rem}}}}
+ .ag-attempts td,.ag-attempts th{{padding-right:.7rem}}
+ .ag-attempts{{font-size:.9rem}}.ag-attempts .ag-badge,.ag-summary .ag-badge{{white-space:normal}}}}
 @media print{{:root{{color-scheme:light}}body{{font-size:10.5pt}}
  details:not(.ag-aside)::details-content{{content-visibility:visible;block-size:auto}}
  header,main,footer{{max-width:none;padding:.5rem 0;background:none}}
