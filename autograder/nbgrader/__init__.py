@@ -76,7 +76,6 @@ def configure(c: Any) -> None:
     )
     c.GenerateFeedback.exporter_class = f"{HERE}.pages.FeedbackExporter"
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.exclude_anchor_links = True
     c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
     c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
     c.ExchangeFactory.release_feedback = f"{HERE}.feedback.ReleaseFeedback"

@@ -76,11 +76,9 @@ def _score_line(report: Report, marking: Marking | None) -> str:
     words = headline(report, score=score, max_score=top) if marking else headline(report)
     late = ""
     if marking and marking.late_penalty:
-        before = points(marking.score + marking.late_penalty)
-        late = (
-            f'<p class="ag-late">Handed in late: {points(marking.late_penalty)} points are taken off the '
-            f"{before} you reached.</p>"
-        )
+        before, off = points(marking.score + marking.late_penalty), points(marking.late_penalty)
+        lost = f"{off} point is" if off == "1" else f"{off} points are"
+        late = f'<p class="ag-late">Handed in late: {lost} taken off the {before} you reached.</p>'
     state = badge(report_state(report)) if report.exercises else ""
     line = f"{state} <strong>{words}</strong> {_meter(score, top)}"
     return f'<p class="ag-score">{line}</p>{late}'
@@ -149,7 +147,7 @@ def _written_row(answer: Written, place: int) -> str:
         answer.name,
         word,
         f"{score} / {points(answer.max_score)}",
-        "The comment." if answer.comment.strip() else "",
+        "Your instructor wrote a comment." if answer.comment.strip() else "",
     )
 
 

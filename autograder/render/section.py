@@ -38,7 +38,7 @@ def exercise_html(exercise: ExerciseResult, place: int, material: Material) -> s
         table,
         "".join(_figure(p) for p in material.pictures if p.exercise == exercise.name),
         _fold(f"Your code of <code>{name}</code>", code_html(material.code.get(exercise.name, ""))),
-        _passage(passage, material.lesson.file) if passage and material.lesson else "",
+        _passage(passage, material.lesson.file, state) if passage and material.lesson else "",
         _attempts([a for a in material.attempts if a.exercise == exercise.name], name),
     ]
     return (
@@ -113,13 +113,14 @@ def _comment(markdown: str) -> str:
     return f'<div class="ag-comment"><p><b>Your instructor writes:</b></p>{markdown_html(markdown)}</div>'
 
 
-def _passage(passage: Passage, file: str) -> str:
+def _passage(passage: Passage, file: str, state: State) -> str:
     """Where to read again, and the rules themselves. No link: JupyterLab opens no notebook at a heading."""
     if not passage.heading:
         return ""
     where = f"<b>{inline_html(passage.heading)}</b> in <code>{html_text(file, limit=100)}</code>"
+    title = f"{'In the lesson' if state == 'passed' else 'Read again'}: {where}"
     rules = _text(passage.contract)
-    return _fold(f"Read again: {where}", rules, aside=True) if rules else f"<p>Read again: {where}</p>"
+    return _fold(title, rules, aside=True) if rules else f"<p>{title}</p>"
 
 
 def _figure(picture: Picture) -> str:
