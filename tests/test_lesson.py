@@ -151,6 +151,12 @@ class TestProse:
         assert "<msub><mi>q</mi><mi>i</mi></msub>" in markdown_html("The score $q_i$ counts.")
         assert '<math display="block">' in markdown_html("$$\n\\frac{1}{2}\n$$")
 
+    def test_a_formula_may_go_on_in_the_next_line_and_a_price_is_none(self):
+        assert "<mi>a</mi><mo>=</mo><mi>b</mi>" in markdown_html("So $a =\nb$.")
+        assert "<mo>=</mo>" in markdown_html("So $c = $ `x`.")
+        assert "<mtext>a_b</mtext>" in markdown_html(r"$\text{a\_b}$")
+        assert markdown_html("From $5 to $6.") == "<p>From $5 to $6.</p>\n"
+
     @pytest.mark.parametrize(
         "tex",
         [

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import bleach
 import mistune
-from mistune.plugins.math import math
+from mistune.plugins.math import BLOCK_MATH_PATTERN, parse_block_math
 from mistune.plugins.table import table
 
 from autograder.render.clean import clean, one_line
@@ -34,6 +34,9 @@ ELEMENTS = re.compile(
 ATTRIBUTES = re.compile(
     "accent|columnalign|columnspacing|depth|display|displaystyle|fence|form|height|linethickness|lspace|"
     "mathvariant|maxsize|minsize|movablelimits|rowspacing|rspace|scriptlevel|separator|stretchy|voffset|width"
+)
+INLINE_MATH = (
+    r"(?P<dollars>\$\$?)(?!\s)(?P<tex>(?:[^$\\]|\\[\s\S])+?)(?:(?<!\s)|(?<=[=+<>-] ))(?P=dollars)(?!\d)"
 )
 MATHML = "http://www.w3.org/1998/Math/MathML"
 
@@ -104,12 +107,25 @@ def math_html(tex: str, *, block: bool = False) -> str:
         element.tag = element.tag.removeprefix(f"{{{MATHML}}}")
         if not (ELEMENTS.fullmatch(element.tag) and all(map(ATTRIBUTES.fullmatch, element.attrib))):
             return with_care
+        if element.tag == "mtext" and element.text:
+            element.text = element.text.replace("\\_", "_")  # the converter leaves TeX's escape in a text
     return ElementTree.tostring(tree, encoding="unicode")
 
 
 @functools.cache
 def _markdown() -> mistune.Markdown:
-    return mistune.create_markdown(renderer=_Renderer(), plugins=[math, table])
+    return mistune.create_markdown(renderer=_Renderer(), plugins=[_formulas, table])
+
+
+def _formulas(md: mistune.Markdown) -> None:
+    """mistune's plugin `math`, but a formula in a line of text may go on in the next line."""
+    md.block.register("block_math", BLOCK_MATH_PATTERN, parse_block_math, before="list")
+    md.inline.register("inline_math", INLINE_MATH, _formula, before="codespan")
+
+
+def _formula(inline: mistune.InlineParser, found: re.Match[str], state: mistune.InlineState) -> int:
+    state.append_token({"type": "inline_math", "raw": found["tex"]})
+    return found.end()
 
 
 def _without_tags(text: str) -> str:
