@@ -381,7 +381,7 @@ class TestPage:
         assert 'alt="Picture from your notebook under the heading “See it: a curve”"' in first
         assert "<figcaption>What to see: A <em>line</em>.</figcaption>" in first
         assert "Your 14 attempts" in first
-        assert first.count("checked in the notebook") == 12
+        assert first.count("check, visible tests only") == 12
         assert first.index("02 Jan 2026, 14:00 UTC") < first.index("02 Jan 2026, 03:00 UTC")
         assert "02 Jan 2026, 02:00" not in first
         assert "Your 1 attempt<" in second

@@ -18,7 +18,7 @@ from autograder.report import ExerciseResult
 __all__ = ["exercise_html", "notebook_html", "pictures_html", "written_html"]
 
 SHOWN = 12  # attempts in a table
-HOW = {"check": "checked in the notebook", "grade": "graded"}
+HOW = {"check": "check, visible tests only", "grade": "graded"}
 STATES: dict[str, State] = {"passed": "passed", "failed": "not yet", "could_not_run": "could not run"}
 
 

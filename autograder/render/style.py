@@ -73,16 +73,16 @@ CARD_CSS = f"""
 {_SHARED}"""
 
 PAGE_CSS = f"""
-:root{{color-scheme:light dark;{_LIGHT}--ag-page:#fff}}
+:root{{color-scheme:light dark;{_LIGHT}--ag-page:#fff;--ag-width:62rem}}
 @media screen and (prefers-color-scheme:dark){{:root{{{_DARK}--ag-page:#0f141a}}}}
 *{{box-sizing:border-box}}
 html{{scroll-padding-top:1rem}}
 body{{margin:0;background:var(--ag-page);color:var(--ag-text);font:16px/1.6 system-ui,"Segoe UI",sans-serif;
  overflow-wrap:break-word}}
-header,footer{{background:var(--ag-soft);padding:2.2rem max(1.25rem,50vw - 31rem)}}
+header,footer{{background:var(--ag-soft);padding:2.2rem max(1.25rem,50vw - var(--ag-width)/2)}}
 header{{border-bottom:1px solid var(--ag-line)}}
 footer{{border-top:1px solid var(--ag-line);margin-top:3rem;color:var(--ag-muted)}}
-main{{max-width:64.5rem;margin:0 auto;padding:1.6rem 1.25rem 0;outline:0}}
+main{{max-width:calc(var(--ag-width) + 2.5rem);margin:0 auto;padding:1.6rem 1.25rem 0;outline:0}}
 h1{{font-size:2.1rem;line-height:1.2;font-weight:650;letter-spacing:-.01em;margin:.15em 0 .5em}}
 h2{{font-size:1.3rem;line-height:1.3;font-weight:650;margin:0;overflow-wrap:anywhere}}
 main>section:not(.ag-exercise)>h2{{margin-top:2.6rem}}
