@@ -141,7 +141,8 @@ def _written(nb: Any, marks: Marks) -> Iterator[Written]:
                 asked=_with_scheme(cell.source) if task else above,
                 answer="" if task else cell.source,
                 is_code=cell.cell_type == "code",
-                comment=marks.comments.get(name) or marks.automatic.get(name, ""),
+                comment=marks.comments.get(name, ""),
+                remark=marks.automatic.get(name, ""),
             )
         above = cell.source if cell.cell_type == "markdown" and not own else ""
 

@@ -67,6 +67,7 @@ class Written:
     answer: str
     is_code: bool
     comment: str
+    remark: str = ""  # of a program, such as "No response."
 
 
 @dataclass(frozen=True, slots=True)

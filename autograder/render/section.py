@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from autograder.journal import Attempt
-from autograder.render.clean import html_text, one_line
+from autograder.render.clean import html_prose, html_text, one_line
 from autograder.render.code import code_html
 from autograder.render.material import Excerpt, Mark, Material, Passage, Picture, Written
 from autograder.render.parts import badge, css_class, message_html, promise_table
@@ -66,6 +66,7 @@ def written_html(answer: Written, place: int) -> str:
         f'<span class="ag-badge">{word}</span>'
         f'<span class="ag-number">{score} of {points(answer.max_score)} points</span></div>',
         _comment(answer.comment),
+        f"<p>{html_prose(answer.remark)}</p>" if answer.remark and not answer.comment else "",
         _fold("What was asked, and how it is marked", _text(answer.asked)),
         _fold("Your answer", own),
     ]

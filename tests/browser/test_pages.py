@@ -110,7 +110,9 @@ def material(course: Course, **more: Any) -> Material:
 def marking(comment: str) -> Marking:
     marks = {"double": Mark(5, 5), "Counter": Mark(3, 5, comment, by_hand=True)}
     written = (
-        Written("essay", None, 4, "Why?\n\n**How it is marked**\n\n- 2 points", "Because $x^2$.", False, ""),
+        Written(
+            "essay", None, 4, "Why?\n\n**Mark scheme**\n\n- 2", "Because $x^2$.", False, "", "No response."
+        ),
         Written("proof", 2.5, 4, "", CODE, True, comment),
     )
     return Marking(9.5, 18, 1.0, marks, written)

@@ -145,7 +145,8 @@ def test_answers_that_people_grade() -> None:
     essay, code, draw = _written(new.new_notebook(cells=cells), marks)
     assert (essay.asked, essay.answer) == ("Why is it so?", "Because.")
     assert (essay.score, essay.comment) == (3.0, "Good.")
-    assert (code.answer, code.is_code, code.score, code.comment) == ("x = 1", True, None, "No response.")
+    assert (code.answer, code.is_code, code.score) == ("x = 1", True, None)
+    assert (code.comment, code.remark) == ("", "No response.")
     assert "**How it is marked**" in draw.asked
     assert "MARK SCHEME" not in draw.asked
     assert draw.answer == ""
