@@ -11,7 +11,8 @@ from typing import Any
 
 from nbgrader.api import Comment, Grade, Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
-from sqlalchemy.orm import selectinload
+
+from autograder.nbgrader.books import rows_of
 
 __all__ = ["Marks", "ReadMarks", "Row"]
 
@@ -44,13 +45,13 @@ class ReadMarks(NbGraderPreprocessor):  # type: ignore[misc]
         place = (info["notebook"], info["assignment"], info["student"])
         with Gradebook(info["db_url"]) as gradebook:
             notebook = gradebook.find_submission_notebook(*place)
-            resources["autograder"] = {"marks": _marks(gradebook.db, notebook)}
+            resources["autograder"] = {"marks": _marks(notebook)}
         return nb, resources
 
 
-def _marks(db: Any, notebook: Any) -> Marks:
+def _marks(notebook: Any) -> Marks:
     late = float(notebook.late_submission_penalty or 0)
-    grades, comments = _of(db, Grade, notebook), _of(db, Comment, notebook)
+    grades, comments = rows_of(notebook, Grade), rows_of(notebook, Comment)
     return Marks(
         score=float(notebook.score) - late,
         max_score=float(notebook.max_score),
@@ -59,12 +60,6 @@ def _marks(db: Any, notebook: Any) -> Marks:
         comments={c.name: c.manual_comment for c in comments if c.manual_comment},
         automatic={c.name: c.auto_comment for c in comments if c.auto_comment},
     )
-
-
-def _of(db: Any, model: Any, notebook: Any) -> list[Any]:
-    """All of a notebook's in one query, with the cells that name them in another."""
-    rows = db.query(model).filter(model.notebook_id == notebook.id)
-    return list(rows.options(selectinload(model.cell)))
 
 
 def _row(grade: Any) -> Row:
