@@ -43,6 +43,16 @@ class Course:
         return self.root / "source"
 
     @property
+    def roadmap(self) -> Path:
+        """The authored roadmap; its released copy has the same name."""
+        return self.source / "roadmap.toml"
+
+    @property
+    def welcome(self) -> Path:
+        """The authored welcome notebook."""
+        return self.source / "welcome.py"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 

@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
-    {"notebooks", "sandbox", "render", "trace", "journal"},
-    {"source", "submitted", "submission", "identify", "safety"},
-    {"testing", "repair", "session", "shipping"},
+    {"notebooks", "sandbox", "trace", "journal"},
+    {"source", "submitted", "submission", "identify", "safety", "roadmap"},
+    {"testing", "repair", "session", "shipping", "front", "standing"},
+    {"render"},
     {"suite", "build", "doctor", "assignment"},
     {"fingerprints", "shrink", "order"},
     {"running", "check", "grader"},
