@@ -1,7 +1,7 @@
 """Where a learner stands: the roadmap and the journal put together. Pure; nothing is kept, all is derived.
 
-The official verdict (`grade`) beats the check in the learner's kernel; of each kind the latest counts. An
-attempt at an answer that is still the stub, and one that could not run, is no attempt. What is not written
+The official verdict (`grade`) beats the check in the learner's kernel; of each kind the latest counts. A
+check that passes after a verdict that did not asks for a new one. An attempt at an answer that is still the stub, and one that could not run, is no attempt. What is not written
 yet is nobody's failing: it counts nothing and stands in nobody's way.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -177,7 +177,9 @@ def standing_of(roadmap: Roadmap, journal: Journal) -> Standing:
     tried: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in journal.attempts():
         if attempt.outcome != "could_not_run":
-            tried.setdefault((attempt.section, attempt.exercise), []).append(attempt)  # names: once in a section
+            tried.setdefault((attempt.section, attempt.exercise), []).append(
+                attempt
+            )  # names: once in a section
     sections: dict[str, SectionStanding] = {}
     for section in roadmap.sections:
         notebooks = tuple(_notebook(notebook, tried) for notebook in section.notebooks)
@@ -195,7 +197,9 @@ def _notebook(notebook: Notebook, tried: Mapping[tuple[str, str], Sequence[Attem
     exercises = []
     for exercise in notebook.exercises or ():
         stub = code_hash(notebook.stubs.get(exercise.name, ""))
-        attempts = [a for a in tried.get((notebook.section, exercise.name), ()) if not a.code or a.code != stub]
+        attempts = [
+            a for a in tried.get((notebook.section, exercise.name), ()) if not a.code or a.code != stub
+        ]
         exercises.append(_exercise(exercise, attempts))
     return NotebookStanding(notebook, tuple(exercises))
 
@@ -203,13 +207,15 @@ def _notebook(notebook: Notebook, tried: Mapping[tuple[str, str], Sequence[Attem
 def _exercise(exercise: Exercise, attempts: Sequence[Attempt]) -> ExerciseStanding:
     if not attempts:
         return ExerciseStanding(exercise.name, "not begun", 0.0, exercise.points, exercise.bonus)
-    official = [a for a in attempts if a.how == "grade"]
-    decides = (official or attempts)[-1]
-    passed: State = "done" if official else "checked"
-    state = passed if decides.outcome == "passed" else "started"
+    latest = attempts[-1]
+    decides = next((a for a in reversed(attempts) if a.how == "grade"), latest)
+    state: State = "done" if decides.how == "grade" else "checked"
+    if decides.outcome != "passed":
+        mended = latest.how == "check" and latest.outcome == "passed"  # since the verdict
+        state = "checked" if mended else "started"
     score = decides.score if math.isfinite(decides.score) else 0.0
     score = min(max(score, 0.0), exercise.points)
-    return ExerciseStanding(exercise.name, state, score, exercise.points, exercise.bonus, attempts[-1].when)
+    return ExerciseStanding(exercise.name, state, score, exercise.points, exercise.bonus, latest.when)
 
 
 def _together(states: Iterable[State], *, any_of: Iterable[State]) -> State:
