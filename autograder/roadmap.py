@@ -42,7 +42,7 @@ NOTEBOOK_KEYS = {"name": (str, True), "title": (str, True), "minutes": (int, Fal
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """One notebook; `exercises` is None as long as it is not written, `stubs` holds the answers to fill in."""
+    """One notebook. `exercises` is None as long as it is not written; `stubs` are the answers to fill in."""
 
     section: str
     name: str

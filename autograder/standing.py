@@ -1,8 +1,9 @@
 """Where a learner stands: the roadmap and the journal put together. Pure; nothing is kept, all is derived.
 
 The official verdict (`grade`) beats the check in the learner's kernel; of each kind the latest counts. A
-check that passes after a verdict that did not asks for a new one. An attempt at an answer that is still the stub, and one that could not run, is no attempt. What is not written
-yet is nobody's failing: it counts nothing and stands in nobody's way.
+check that passes after a verdict that did not asks for a new one. An attempt at an answer that is still the
+stub, and one that could not run, is no attempt. What is not written yet is nobody's failing: it counts
+nothing and stands in nobody's way.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "record", "magics", "forbid"},
-    {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
+    {"errors", "schema", "record", "magics", "forbid", "merge"},
+    {"layout", "report", "wire", "bank", "compare", "alarm", "meter", "lab"},
     {"notebooks", "sandbox", "trace", "journal"},
     {"source", "submitted", "submission", "identify", "safety", "roadmap"},
     {"testing", "repair", "session", "shipping", "front", "standing"},
-    {"render"},
-    {"suite", "build", "doctor", "assignment"},
+    {"render", "copying"},
+    {"suite", "build", "doctor", "assignment", "workfolder"},
     {"fingerprints", "shrink", "order"},
     {"running", "check", "grader"},
     {"worker"},
