@@ -17,7 +17,8 @@ __all__ = ["find_notebooks", "identify"]
 
 COPY = re.compile(r"( \(\d+\)|[-_ ]copy\d*|[-_ ]v?\d+)$", re.IGNORECASE)  # "attention (1)", "attention-Copy2"
 HIDDEN_FOLDERS = (".ipynb_checkpoints",)
-BESIDE = re.compile(r"\.new(-\d+)?\.ipynb$")  # what `start` laid beside a learner's own
+# The welcome page, and what `start` laid beside a learner's own notebook.
+NO_WORK = re.compile(r"^welcome\.ipynb$|\.new(-\d+)?\.ipynb$")
 GRADE_ID = re.compile(rb'"grade_id":\s*"([A-Za-z0-9_-]+)"')
 CHECKED = re.compile(rb"check\(\s*\\?[\"']([A-Za-z0-9_]+)\\?[\"']")
 
@@ -61,7 +62,7 @@ def identify(path: Path, raw: bytes, course: Course) -> tuple[str, str]:
 
 
 def _is_aside(path: Path) -> bool:
-    return bool(set(path.parts) & set(HIDDEN_FOLDERS) or BESIDE.search(path.name))
+    return bool(set(path.parts) & set(HIDDEN_FOLDERS) or NO_WORK.search(path.name))
 
 
 def _released(course: Course) -> Iterator[Released]:

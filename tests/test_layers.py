@@ -21,8 +21,8 @@ LAYERS = (
     {"render", "copying"},
     {"suite", "build", "doctor", "assignment", "workfolder"},
     {"fingerprints", "shrink", "order"},
-    {"running", "check", "grader"},
-    {"worker"},
+    {"running", "check", "grader", "overview"},
+    {"worker", "rebuild"},
     {"verify", "nbgrader"},
     {"cohort"},
     {"commands"},
@@ -32,6 +32,7 @@ LAYERS = (
 # Imports that go upwards all the same, and why.
 UPWARDS = {
     ("__init__", "check"): "`from autograder import check` is what a notebook says; fetched when asked for",
+    ("__init__", "overview"): "`from autograder import progress` likewise",
     ("__init__", "nbgrader"): "`from autograder import configure` likewise, in nbgrader_config.py",
 }
 # Libraries that only one place may touch.
