@@ -67,6 +67,7 @@ def left_over(course: Course) -> list[Path]:
 
 def _make(course: Course, sections: Sequence[str], new: Path, done: Callable[[str], None]) -> None:
     """Everything of the sections into new/source, new/release and new/solutions; the rest into new/front."""
+    refuse_strays(course)
     _made(new / FRONT)
     for name, content in front_matter(course).items():
         _write(new / FRONT / name, content)
@@ -82,7 +83,6 @@ def _make(course: Course, sections: Sequence[str], new: Path, done: Callable[[st
 
 def _prepare(course: Course, sections: Sequence[str], new: Path) -> list[Authored]:
     """Our part: source/ -> new/source and new/solutions."""
-    refuse_strays(course)
     loaded = {section: load_section(course, section) for section in sections}
     check_roadmap(course, [notebook for notebooks in loaded.values() for notebook in notebooks])
     for section, notebooks in loaded.items():

@@ -27,7 +27,7 @@ class Course:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
-        """Return the course around `start` (default: here), else the one this package stands in or carries."""
+        """The course around `start` (default: here), else the one this package stands in or carries."""
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents, PACKAGE.parent, CARRIED):
             if (folder / CONFIG).is_file() and any(

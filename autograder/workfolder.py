@@ -53,15 +53,14 @@ def find_work(course: Course, folder: str, start: Path, *, to: Path | None = Non
     work = to.expanduser().resolve() if to else next(known, default)
     if work.exists() and not work.is_dir():
         raise CourseError("is a file; the notebooks need a folder: name another one with --to DIR", path=work)
-    for above in (work, *work.parents):
-        if (above / CONFIG).is_file() and any((above / name).is_dir() for name in ("source", "release")):
-            inside = work.relative_to(above).parts
-            if not inside or inside[0] in TAKEN:
-                raise CourseError(
-                    "belongs to an nbgrader course, which a learner's copy must not be mixed up with; "
-                    "name another folder with --to DIR",
-                    path=work,
-                )
+    around_it = next((above for above in (work, *work.parents) if _is_course(above)), None)
+    inside = work.relative_to(around_it).parts if around_it else ("elsewhere",)
+    if not inside or inside[0] in TAKEN:
+        raise CourseError(
+            "belongs to an nbgrader course, which a learner's copy must not be mixed up with; "
+            "name another folder with --to DIR",
+            path=work,
+        )
     return work
 
 
@@ -81,6 +80,10 @@ def refresh(course: Course, work: Path, sections: Sequence[str]) -> Refreshed:
     finally:
         put(work / RECORD, json.dumps(copy.record, indent=1, sort_keys=True).encode())
     return copy.done
+
+
+def _is_course(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and any((folder / name).is_dir() for name in ("source", "release"))
 
 
 def _released(course: Course, sections: Sequence[str]) -> Iterator[tuple[str, Path]]:

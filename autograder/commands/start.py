@@ -51,11 +51,16 @@ def start(
     from autograder.roadmap import load_roadmap
     from autograder.workfolder import find_work, refresh
 
-    if stray := [word for word in context.args if not word.startswith("-")]:
-        raise typer.BadParameter(f"one assignment at a time; what is `{stray[0]}`?")
+    words = [word for word in (assignment, *context.args) if word]
+    options = [word for word in words if word.startswith("-")]
+    names = [word for word in words if not word.startswith("-")]
+    if len(names) > 1:
+        raise typer.BadParameter(
+            f"one assignment at a time, and options as in --port=9999; got {', '.join(names)}"
+        )
     course = Course.find()
     roadmap = load_roadmap(course)
-    sections = _chosen(roadmap, assignment)
+    sections = _chosen(roadmap, names[0] if names else "")
     work = find_work(course, roadmap.folder, Path.cwd(), to=to)
     done = refresh(course, work, [section.name for section in sections])
     if as_json:
@@ -69,7 +74,7 @@ def start(
         typer.echo(f"JupyterLab is running already: open {shown}/{page} in its file browser.")
         return
     browser = not no_browser and has_display()
-    raise typer.Exit(open_lab(work, page, context.args, browser=browser, say=typer.echo))
+    raise typer.Exit(open_lab(work, page, options, browser=browser, say=typer.echo))
 
 
 def _chosen(roadmap: Roadmap, asked: str) -> list[Section]:
