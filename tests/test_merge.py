@@ -54,7 +54,8 @@ def test_what_was_not_touched_is_renewed_and_an_answer_stays() -> None:
     release = [(i, s + " 2" if i.startswith("text") else s) for i, s in GIVEN]
     result = merged(mine, GIVEN, release)
     assert sources(result) == [
-        ("text-01", "Title 2"), ("text-02", "Contract 2"), ("f-answer", "my answer"), ("f", "check"), ("text-03", "End 2")
+        ("text-01", "Title 2"), ("text-02", "Contract 2"), ("f-answer", "my answer"), ("f", "check"),
+        ("text-03", "End 2"),
     ]  # fmt: skip
     assert (result.renewed, result.both) == (3, [])
     assert result.notebook["cells"][2]["outputs"]
