@@ -23,6 +23,8 @@ __all__ = ["has_display", "open_lab", "running_in_jupyter"]
 LOG = Path(".autograder") / "jupyter.log"
 PATIENCE = 60.0  # seconds until the server must have said where it is
 LAST_LINES = 12
+# Settings that hold where the learner has none: no question about news over the first page.
+SETTINGS = Path(__file__).resolve().parent / "jupyter"
 
 
 def running_in_jupyter(environment: Mapping[str, str] = os.environ) -> bool:
@@ -48,10 +50,11 @@ def open_lab(
     command = [sys.executable, "-m", "jupyterlab", page, *options]
     command += [] if browser else ["--no-browser"]
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    here = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])}
+    places = {"PATH": Path(sys.executable).parent, "JUPYTER_CONFIG_PATH": SETTINGS}
+    known = {"PATH": os.defpath, **os.environ}
+    added = {name: os.pathsep.join(filter(None, (str(p), known.get(name)))) for name, p in places.items()}
     with (work / LOG).open("wb") as log:
-        process = subprocess.Popen(command, cwd=work, env=environment, stderr=log)
+        process = subprocess.Popen(command, cwd=work, env={**os.environ, **added}, stderr=log)
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which asks before it ends
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
