@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from autograder.journal import Attempt, Journal, code_hash
 from autograder.notebooks import Exercise
@@ -124,11 +124,10 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Standing:
-    """The whole map. `is_known` is False where nothing of the learner's was found."""
+    """The whole map."""
 
     roadmap: Roadmap
     sections: tuple[SectionStanding, ...]
-    is_known: bool = True
 
     @property
     def notebooks(self) -> tuple[NotebookStanding, ...]:
@@ -163,15 +162,6 @@ class Standing:
                         reason = "all that it needs, as far as it is written, is done"
                     yield Suggestion(section.section.name, notebook.notebook.name, "", "begin", reason)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "title": self.roadmap.title,
-            "score": self.score,
-            "max_score": self.max_score,
-            "next": asdict(self.next) if self.next else None,
-            "assignments": [_section_json(section) for section in self.sections],
-        }
-
 
 def standing_of(roadmap: Roadmap, journal: Journal) -> Standing:
     """What the journal says of every exercise of the roadmap."""
@@ -186,7 +176,7 @@ def standing_of(roadmap: Roadmap, journal: Journal) -> Standing:
         notebooks = tuple(_notebook(notebook, tried) for notebook in section.notebooks)
         ready = all(_out_of_the_way(sections[need]) for need in section.needs)
         sections[section.name] = SectionStanding(section, notebooks, roadmap.unlocks(section.name), ready)
-    return Standing(roadmap, tuple(sections.values()), bool(tried))
+    return Standing(roadmap, tuple(sections.values()))
 
 
 def _out_of_the_way(section: SectionStanding) -> bool:
@@ -239,32 +229,3 @@ def _go_on(notebook: NotebookStanding) -> Suggestion:
     latest = max(open_ones, key=lambda e: e.last)  # the one tried last; when none was, the first
     reason = f"you have begun this notebook: {notebook.passed} of {len(core)} exercises are passed"
     return Suggestion(section, name, latest.name, "go on", reason)
-
-
-def _section_json(standing: SectionStanding) -> dict[str, Any]:
-    section = standing.section
-    return {
-        "name": section.name,
-        "title": section.title,
-        "goal": section.goal,
-        "phases": [*section.phases],
-        "needs": [*section.needs],
-        "unlocks": [unlocked.name for unlocked in standing.unlocks],
-        "state": standing.state,
-        "ready": standing.is_ready,
-        "score": standing.score,
-        "max_score": standing.max_score,
-        "notebooks": [
-            {
-                "name": n.notebook.name,
-                "title": n.notebook.title,
-                "minutes": n.notebook.minutes,
-                "state": n.state,
-                "score": n.score,
-                "max_score": n.max_score,
-                "topics": [*n.notebook.topics],
-                "exercises": [asdict(exercise) for exercise in n.exercises],
-            }
-            for n in standing.notebooks
-        ],
-    }

@@ -355,6 +355,14 @@ def test_the_command_shows_the_map_of_the_folder_around(work: Path, monkeypatch:
     assert "0 of 3 passed" not in result.output
     assert "· tiny  not begun  0 of 2 passed  0 of 5 points" in result.output
     assert "Next: Begin tiny (01_warmup)." in result.output
+    assert result.output.endswith("  ../01_warmup/tiny.ipynb\n")
+
+
+def test_without_a_folder_of_ones_own_it_says_how_to_get_one(
+    course_copy: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "You have no folder of your own here yet; `autograder start` makes one."
+    assert run(course_copy.root, monkeypatch).output.endswith(f"  work/01_warmup/tiny.ipynb\n{said}\n")
 
 
 def test_json_is_one_object(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

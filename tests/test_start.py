@@ -101,6 +101,15 @@ def test_what_both_changed_is_kept_and_the_new_one_lies_beside(course_copy: Cour
     assert refresh(course_copy, work, [SECTION]).notes == []
 
 
+def test_the_welcome_page_is_no_work_to_grade(course_copy: Course, work: Path) -> None:
+    (course_copy.release / "welcome.ipynb").write_text('{"cells": [], "metadata": {}}')
+    assert refresh(course_copy, work, [SECTION]).new[0] == "welcome.ipynb"
+    assert find_notebooks([work]) == [work / NAME]
+    assert find_notebooks([work / "welcome.ipynb"]) == [work / "welcome.ipynb"], (
+        "named, it is told what it is"
+    )
+
+
 def test_what_cannot_be_merged_stays_and_the_new_one_lies_beside(course_copy: Course, work: Path) -> None:
     refresh(course_copy, work, [SECTION])
     (work / NAME).write_text("{ half a file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,11 +53,15 @@ def progress(
 
         _write(html, roadmap_page(standing))
     if as_json:
-        typer.echo(json.dumps({"work": str(work), **standing.to_json()}, ensure_ascii=False))
+        from autograder.render.roadmap_json import map_json
+
+        typer.echo(json.dumps({"work": str(work), **map_json(standing)}, ensure_ascii=False))
     elif html is None:
         from autograder.render.roadmap_text import print_map
 
-        print_map(standing)
+        print_map(standing, base=os.path.relpath(work))
+        if not work.is_dir():
+            typer.echo("You have no folder of your own here yet; `autograder start` makes one.")
 
 
 def _write(file: Path, page: str) -> None:

@@ -50,7 +50,7 @@ class RoadmapCard:
         return f'{style}<div class="ag-cards"><div class="ag-map" lang="en">{body}</div></div>'
 
     def __str__(self) -> str:
-        return map_text(self.standing)
+        return map_text(self.standing, base=self._notebooks)
 
     __repr__ = __str__
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -40,8 +41,8 @@ STYLES: dict[State, str] = {
 BAR, WIDE = 12, 100
 
 
-def print_map(standing: Standing, *, console: Console | None = None) -> None:
-    """The assignments with their notebooks, what is done, and what to do next."""
+def print_map(standing: Standing, *, console: Console | None = None, base: str = ".") -> None:
+    """The assignments with their notebooks, what is done, what comes next; `base` is the work folder."""
     console = console or Console()
     plain = console.options.ascii_only
     console.print(Text(standing.roadmap.title, "bold"))
@@ -51,13 +52,13 @@ def print_map(standing: Standing, *, console: Console | None = None) -> None:
     console.print()
     for section in standing.sections:
         console.print(_section(section, width=console.width, plain=plain))
-    console.print(Group(Text(), *_next(standing)))
+    console.print(Group(Text(), *_next(standing, base)))
 
 
-def map_text(standing: Standing, *, width: int = 88) -> str:
+def map_text(standing: Standing, *, width: int = 88, base: str = ".") -> str:
     """The same as plain text."""
     console = Console(file=io.StringIO(), width=width, color_system=None, force_jupyter=False)
-    print_map(standing, console=console)
+    print_map(standing, console=console, base=base)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
@@ -110,12 +111,12 @@ def _indent(part: RenderableType) -> Padding:
     return Padding(part, (0, 0, 0, 4), expand=False)
 
 
-def _next(standing: Standing) -> Iterator[Text]:
+def _next(standing: Standing, base: str) -> Iterator[Text]:
     """The suggestion, why, and what to open or run."""
     if standing.next is None:
         yield Text("Everything that is written is done.", "bold")
         return
-    path = f"{standing.next.section}/{standing.next.notebook}.ipynb"
+    path = PurePath(base, standing.next.section, f"{standing.next.notebook}.ipynb").as_posix()
     yield Text.assemble(("Next: ", "bold"), (f"{action(standing, standing.next)}.", "bold"))
     yield Text(f"  {standing.next.reason[0].upper()}{standing.next.reason[1:]}.")
     yield Text(f"  autograder grade {path}" if standing.next.action == "grade" else f"  {path}", "cyan")
