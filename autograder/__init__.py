@@ -39,6 +39,8 @@ class _Package(ModuleType):
     """`from autograder import check` means the function, also after the module of that name was imported."""
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "progress" and isinstance(value, ModuleType):
+            return  # `progress` is the function, which has another home
         if name == "check" and isinstance(value, ModuleType):
             value = value.check
         super().__setattr__(name, value)

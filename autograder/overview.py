@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from autograder.atlas.page import RoadmapCard
 from autograder.journal import Journal
 from autograder.layout import Course
-from autograder.render.roadmap_page import RoadmapCard
 from autograder.roadmap import load_roadmap
 from autograder.standing import Standing, standing_of
 from autograder.workfolder import find_work

@@ -13,13 +13,13 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import autograder
+from autograder.atlas.page import RoadmapCard, roadmap_page
+from autograder.atlas.text import map_text, print_map
 from autograder.cli import app
 from autograder.journal import Attempt, Journal, code_hash
 from autograder.layout import Course
 from autograder.notebooks import Exercise
 from autograder.rebuild import rebuild
-from autograder.render.roadmap_page import RoadmapCard, roadmap_page
-from autograder.render.roadmap_text import map_text, print_map
 from autograder.roadmap import Notebook, Roadmap, Section
 from autograder.standing import Standing, standing_of
 from autograder.workfolder import refresh

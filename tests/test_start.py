@@ -352,6 +352,15 @@ def test_wrong_words_are_wrong_usage(
     assert why in " ".join(result.output.split())
 
 
+def test_another_nbgrader_course_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "release" / "ps1").mkdir(parents=True)
+    (tmp_path / "release" / "ps1" / "p1.ipynb").write_text('{"cells": []}')
+    (tmp_path / "nbgrader_config.py").write_text("")
+    result = start(Course(tmp_path), monkeypatch)
+    assert "this is another nbgrader course; change into a folder outside of it" in str(result.exception)
+    assert not (tmp_path / "work").exists()
+
+
 # JupyterLab
 
 

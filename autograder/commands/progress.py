@@ -49,15 +49,15 @@ def progress(
             typer.echo(sentence, err=True)
         standing, work = look(start)
     if html is not None:
-        from autograder.render.roadmap_page import roadmap_page
+        from autograder.atlas.page import roadmap_page
 
         _write(html, roadmap_page(standing))
     if as_json:
-        from autograder.render.roadmap_json import map_json
+        from autograder.atlas.data import map_json
 
         typer.echo(json.dumps({"work": str(work), **map_json(standing)}, ensure_ascii=False))
     elif html is None:
-        from autograder.render.roadmap_text import print_map
+        from autograder.atlas.text import print_map
 
         print_map(standing, base=os.path.relpath(work))
         if not work.is_dir():

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from autograder.copying import Refreshed
+    from autograder.layout import Course
     from autograder.roadmap import Roadmap, Section
 
 __all__ = ["start"]
@@ -59,6 +60,7 @@ def start(
             f"one assignment at a time, and options as in --port=9999; got {', '.join(names)}"
         )
     course = Course.find()
+    _refuse_another(course)
     roadmap = load_roadmap(course)
     sections = _chosen(roadmap, names[0] if names else "")
     work = find_work(course, roadmap.folder, Path.cwd(), to=to)
@@ -75,6 +77,17 @@ def start(
         return
     browser = not no_browser and has_display()
     raise typer.Exit(open_lab(work, page, options, browser=browser, say=typer.echo))
+
+
+def _refuse_another(course: Course) -> None:
+    """Here may be an nbgrader course that has nothing to do with us."""
+    from autograder.errors import CourseError
+
+    released = [path.read_bytes() for path in course.release.glob("*/*.ipynb")]
+    if released and not any(b'"autograder"' in content for content in released):
+        raise CourseError(
+            "this is another nbgrader course; change into a folder outside of it", path=course.root
+        )
 
 
 def _chosen(roadmap: Roadmap, asked: str) -> list[Section]:

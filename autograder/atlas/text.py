@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autograder.render.roadmap_words import (
+from autograder.atlas.words import (
     MARKS,
     action,
     count_of,

@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from autograder.render.clean import html_prose, html_text
-from autograder.render.roadmap_style import MAP_CSS
-from autograder.render.roadmap_text import map_text
-from autograder.render.roadmap_words import (
+from autograder.atlas.style import MAP_CSS
+from autograder.atlas.text import map_text
+from autograder.atlas.words import (
     MARKS,
     action,
     count_of,
@@ -26,6 +25,7 @@ from autograder.render.roadmap_words import (
     unlocking,
     word_of,
 )
+from autograder.render.clean import html_prose, html_text
 from autograder.render.style import CARD_CSS, PAGE_CSS
 from autograder.standing import NotebookStanding, SectionStanding, Standing, State
 
