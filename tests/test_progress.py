@@ -298,7 +298,9 @@ def test_the_page_is_whole_and_can_be_read_by_all(form: str) -> None:
     assert "Comes after: Beta." in text
     if form == "page":
         assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1", *["h2"] * 5]
-        assert page.all("a") == [{"class": "ag-skip", "href": "#main"}]
+        targets = [str(a["href"]).removeprefix("#") for a in page.all("a")]
+        assert targets == ["main", "stop-00_a", "stop-01_b", "stop-02_c", "stop-02_d"]
+        assert set(targets) <= set(ids)
     else:
         assert {a["href"] for a in page.all("a")} == {
             f"../{p}" for p in ("01_b/one.ipynb", "02_c/two.ipynb", "02_d/three.ipynb")
@@ -314,6 +316,17 @@ def test_assignments_side_by_side_are_drawn_side_by_side() -> None:
         ("ag-stop ag-side", "grid-row:3;grid-column:2/span 1"),
     ]
     assert re.findall(r'"ag-curve" d="(M\S+)', text) == ["M50", "M100", "M0"]
+    dots = re.findall(r'class="ag-dot [^"]*" style="([^"]*)"', text)
+    assert dots == [
+        f"grid-column:{place}"
+        for place in (
+            "1;grid-row:1/span 2",
+            "2;grid-row:1/span 2",
+            "3;grid-row:1/span 1",
+            "3;grid-row:2/span 1",
+        )
+    ]
+    assert re.findall(r'path d="(M0 \S+?)C', text) == ["M0 50", "M0 100", "M0 0"]
 
 
 def test_a_notebook_gets_the_map_in_two_forms(course_copy: Course, monkeypatch: pytest.MonkeyPatch) -> None:

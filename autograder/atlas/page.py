@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
+from autograder.atlas.strip import Place, places, strip
 from autograder.atlas.style import MAP_CSS
 from autograder.atlas.text import map_text
 from autograder.atlas.words import (
     MARKS,
     action,
     count_of,
+    css_class,
     exercises_of,
     headline,
     minutes_of,
@@ -72,7 +74,7 @@ def roadmap_page(standing: Standing) -> str:
 
 def _map(standing: Standing, *, heading: str, base: str | None) -> str:
     """`base` is where the notebooks lie, None where they can't be opened from here."""
-    rows = _rows(standing)
+    rows = places(standing)
     lanes = max((row[1] for row in rows.values()), default=1)
     stops = "".join(
         _stop(standing, section, rows, lanes=lanes, heading=heading, base=base)
@@ -81,7 +83,7 @@ def _map(standing: Standing, *, heading: str, base: str | None) -> str:
     coming = still_coming(standing)
     return (
         f"<p><b>{headline(standing)}.</b>{f' {coming}.' if coming else ''}</p>"
-        f"{_next(standing, heading=heading, base=base)}"
+        f"{_next(standing, heading=heading, base=base)}{strip(standing, rows, links=base is None)}"
         f'<ol class="ag-stops" style="--ag-lanes:{lanes}">{stops}</ol>'
     )
 
@@ -103,7 +105,7 @@ def _next(standing: Standing, *, heading: str, base: str | None) -> str:
 def _stop(
     standing: Standing,
     section: SectionStanding,
-    rows: Mapping[str, tuple[int, int, int]],
+    rows: Mapping[str, Place],
     *,
     lanes: int,
     heading: str,
@@ -122,7 +124,7 @@ def _stop(
         more = f"<details><summary>{count_of(len(section.notebooks), 'notebook')}</summary>{more}</details>"
     return (
         f'<li class="ag-stop{" ag-side" if count > 1 else ""}" style="{column}">{_rail(section, rows)}'
-        f'<section class="ag-station ag-{_css(section.state)}{here}" aria-labelledby="{uid}">'
+        f'<section class="ag-station {css_class(section.state)}{here}" aria-labelledby="{uid}">'
         f'<div class="ag-stop-head"><{heading} id="{uid}">{html_text(section.section.title)}</{heading}>'
         f"{_badge(section.state)}{score}</div>"
         f'<p class="ag-goal">{html_prose(section.section.goal)}</p>{more}</section></li>\n'
@@ -164,28 +166,10 @@ def _link(path: str, words: str, base: str | None) -> str:
 
 def _badge(state: State) -> str:
     mark = f'<span aria-hidden="true">{MARKS[state][0]}</span>'
-    return f'<span class="ag-badge ag-{_css(state)}">{mark} {word_of(state)}</span>'
+    return f'<span class="ag-badge {css_class(state)}">{mark} {word_of(state)}</span>'
 
 
-def _css(state: State) -> str:
-    return state.replace(" ", "-")
-
-
-def _rows(standing: Standing) -> dict[str, tuple[int, int, int]]:
-    """For each assignment: its row, how many stand in it, and its place among them."""
-    depths: dict[str, int] = {}
-    for section in standing.sections:
-        needs = [depths[need] for need in section.section.needs]
-        depths[section.section.name] = max(needs, default=-1) + 1
-    if not any(section.section.needs for section in standing.sections):  # nothing says what comes after what
-        depths = {name: place for place, name in enumerate(depths)}
-    rows: dict[int, list[str]] = {}
-    for name, depth in depths.items():
-        rows.setdefault(depth, []).append(name)
-    return {name: (row, len(names), i) for row, names in rows.items() for i, name in enumerate(names)}
-
-
-def _rail(section: SectionStanding, rows: Mapping[str, tuple[int, int, int]]) -> str:
+def _rail(section: SectionStanding, rows: Mapping[str, Place]) -> str:
     """Lines from the assignments of the row above that this one needs; words say it too."""
     row, count, place = rows[section.section.name]
     if row == 0:
@@ -199,7 +183,7 @@ def _rail(section: SectionStanding, rows: Mapping[str, tuple[int, int, int]]) ->
 
 
 def _curves(
-    section: SectionStanding, rows: Mapping[str, tuple[int, int, int]], row: int, count: int, place: int
+    section: SectionStanding, rows: Mapping[str, Place], row: int, count: int, place: int
 ) -> Iterator[str]:
     """In the cell's own coordinates: 0 to 100 across, whatever its width."""
     for need in section.section.needs:

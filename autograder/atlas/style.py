@@ -46,7 +46,26 @@ MAP_CSS = """
 .ag-map .ag-next h2,.ag-map .ag-next p{margin:.1rem 0}
 .ag-map .ag-next-title{font-weight:650;font-size:1.1em}
 .ag-map code{font-size:.92em;overflow-wrap:anywhere}
-@media (max-width:44rem){.ag-map .ag-stops{grid-template-columns:minmax(0,1fr)}
+.ag-strip{margin:0 0 1.2rem}
+.ag-map ol.ag-dots{list-style:none;margin:0;padding:0;display:grid;isolation:isolate;
+ grid-template-columns:repeat(var(--ag-steps),minmax(0,1fr));grid-template-rows:repeat(var(--ag-lanes),6.4rem)}
+.ag-map .ag-dot{position:relative;margin:0;display:flex;align-items:center;justify-content:center}
+.ag-map .ag-dot svg{position:absolute;left:-50%;top:-1.7rem;width:100%;height:100%;max-width:none;
+ overflow:visible;z-index:-1;color:var(--ag-line)}
+.ag-map .ag-dot a,.ag-map .ag-dot>span{position:relative;display:flex;flex-direction:column;
+ align-items:center;height:5.6rem;width:100%;text-decoration:none;color:inherit}
+.ag-ring{display:grid;place-items:center;width:2.2rem;height:2.2rem;border-radius:50%;flex:none;
+ background:conic-gradient(var(--ag-good) var(--ag-share),var(--ag-line) 0)}
+.ag-disc{display:grid;place-items:center;width:1.7rem;height:1.7rem;border-radius:50%;
+ background:var(--ag-soft);color:var(--ag-idle);font-weight:700}
+.ag-dot.ag-done .ag-disc{color:var(--ag-good)}
+.ag-dot.ag-started .ag-disc,.ag-dot.ag-checked .ag-disc{color:var(--ag-open)}
+.ag-dot.ag-here .ag-ring{outline:3px solid var(--ag-link);outline-offset:2px}
+.ag-name-of{font-size:.75rem;line-height:1.25;text-align:center;margin-top:.35rem;hyphens:auto}
+.ag-dot.ag-coming .ag-name-of{color:var(--ag-muted)}
+.ag-dot a:hover .ag-name-of{text-decoration:underline}
+.ag-unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+@media (max-width:44rem){.ag-strip{display:none}.ag-map .ag-stops{grid-template-columns:minmax(0,1fr)}
  .ag-map .ag-stop{grid-column:1!important;grid-row:auto!important}
  .ag-side .ag-station{margin:0}.ag-rail .ag-curve{display:none}}
 @media (min-width:44.01rem){.ag-rail .ag-plain{display:none}}

@@ -24,6 +24,7 @@ __all__ = [
     "MARKS",
     "action",
     "count_of",
+    "css_class",
     "exercises_of",
     "headline",
     "listed",
@@ -47,6 +48,11 @@ WORDS: dict[State, str] = {"checked": "checks pass", "coming": "not yet written"
 
 def word_of(state: State) -> str:
     return WORDS.get(state, state)
+
+
+def css_class(state: State) -> str:
+    """`ag-not-begun` for `not begun`."""
+    return f"ag-{state.replace(' ', '-')}"
 
 
 def headline(standing: Standing) -> str:
