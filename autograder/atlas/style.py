@@ -61,7 +61,7 @@ MAP_CSS = """
 .ag-dot.ag-done .ag-disc{color:var(--ag-good)}
 .ag-dot.ag-started .ag-disc,.ag-dot.ag-checked .ag-disc{color:var(--ag-open)}
 .ag-dot.ag-here .ag-ring{outline:3px solid var(--ag-link);outline-offset:2px}
-.ag-name-of{font-size:.75rem;line-height:1.25;text-align:center;margin-top:.35rem;hyphens:auto}
+.ag-name-of{font-size:.71rem;line-height:1.25;text-align:center;margin-top:.35rem;hyphens:auto}
 .ag-dot.ag-coming .ag-name-of{color:var(--ag-muted)}
 .ag-dot a:hover .ag-name-of{text-decoration:underline}
 .ag-unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
