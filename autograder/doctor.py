@@ -106,7 +106,8 @@ def of_machine(level: Level, shown: list[Path]) -> Iterator[Finding]:
 
 def learners_process(level: Level, shown: list[Path]) -> Finding:
     """A process with numpy and torch behind the walls, as every submission gets it."""
-    from autograder.session import Box, Session  # with it comes torch: 1.3 s that `ensure_safe` must not cost
+    from autograder.box import Box
+    from autograder.session import Session  # with it comes torch: 1.3 s that `ensure_safe` must not cost
 
     subject = "numpy and torch behind the walls"
     cell = "import numpy, torch\ndef probe(x): return torch.softmax(x, -1)"

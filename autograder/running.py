@@ -16,12 +16,13 @@ from typing import Any
 from autograder import shrink
 from autograder.alarm import alarm
 from autograder.bank import Variant, load_bank
+from autograder.box import Box
 from autograder.errors import CourseError, Crashed, TimeLimit
 from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
 from autograder.meter import LEAST, PATIENCE
 from autograder.report import SIMPLER, TestResult
 from autograder.sandbox.jail.limits import Limits
-from autograder.session import Box, Session
+from autograder.session import Session
 from autograder.shrink import parameters, simplest
 from autograder.suite import Planned, Suite
 from autograder.testing import Simpler

@@ -1,4 +1,4 @@
-"""Learner processes, seen from the grader: `Box` is the warm one, `Session` is one submission's.
+"""One submission's learner process, seen from the grader.
 
 A session runs the learner's cells in a fresh child of the box and gives tests a `Submission`. When the
 child dies or runs out of time it is replaced by another and the cells run again. Deadlines are kept here;
@@ -7,122 +7,27 @@ the walls are built in `sandbox.jail`.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from autograder.box import Box
 from autograder.errors import CouldNotRun, Crashed, LearnerError, TimeLimit
 from autograder.meter import Meter
-from autograder.sandbox.jail import outer, roots
-from autograder.sandbox.jail.level import LEVELS
+from autograder.sandbox.host import PROBE
 from autograder.sandbox.jail.limits import Limits
 from autograder.submission import GraderEndpoint, Submission
 from autograder.wire.frames import ProtocolError
 from autograder.wire.socketlink import Deadline, Disconnected, SocketLink
 
-__all__ = ["Box", "Session"]
+__all__ = ["Session"]
 
 CELL_SECONDS = 20.0  # of CPU for one cell
 CELLS_SECONDS = 60.0  # of CPU for all cells of a notebook
-START_SECONDS = 120.0
 MAX_SKIPPED = 3  # cells that may end the process before the rest is given up
-PACKAGE = Path(__file__).resolve().parent
-PROGRAM = """
-import gc, json, sys
-gc.disable()  # until all is imported: it would look through the same objects again and again (0.2 s)
-sys.path.insert(0, sys.argv[1])
-from autograder.sandbox import zygote
-zygote.main(int(sys.argv[2]), json.loads(sys.argv[3]))
-"""
-
-
-class Box:
-    """The warm process on the learner's side. `spawn` works in any process forked from the one that
-    started it."""
-
-    def __init__(self, *, level: str, shown: Sequence[Path] = ()) -> None:
-        """`shown`: folders of released files, which learner code may read."""
-        self.level = level
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        program = [sys.executable, "-I", "-c", PROGRAM, str(PACKAGE.parent), str(theirs.fileno())]
-        self._process = subprocess.Popen(
-            behind_walls(program, level, shown),
-            pass_fds=[theirs.fileno()],
-            env=outer.environment(),
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-        )
-        theirs.close()
-        self._orders = ours
-        self._warmed: set[str] = set()
-
-    def wait(self) -> None:
-        """Returns when the box is warm; raises CouldNotRun if it does not start."""
-        self._orders.settimeout(START_SECONDS)
-        try:
-            answer = self._orders.recv(1000)
-        except TimeoutError:
-            answer = b""
-        if not answer:
-            raise CouldNotRun("the process for learner code did not start; `autograder doctor` says more")
-        self._orders.settimeout(None)
-
-    def warm(self, modules: Sequence[str]) -> None:
-        """Imports modules before the next child is forked."""
-        new = sorted(set(modules) - self._warmed)
-        self._warmed.update(new)
-        if new:
-            self._order({"warm": new}, [])
-
-    def spawn(self, options: Mapping[str, Any]) -> tuple[socket.socket, socket.socket]:
-        """(the conversation with a new learner process, its control socket)."""
-        stream, their_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        control, their_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self._order(
-                {"spawn": {**options, "cores": _cores()}}, [their_stream.fileno(), their_control.fileno()]
-            )
-        finally:
-            their_stream.close()
-            their_control.close()
-        return stream, control
-
-    def alive(self) -> bool:
-        """Whether the box still runs."""
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        """Ends the box and all its children."""
-        self._orders.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._process.kill()
-        self._process.wait()
-
-    def _order(self, order: Mapping[str, Any], descriptors: list[int]) -> None:
-        try:
-            socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
-        except OSError as error:
-            raise CouldNotRun(f"the process for learner code is gone ({error})") from None
-
-
-def _cores() -> list[int]:
-    """Where this process may run: the learner's shall run there, too (see `worker.stay_on_one_core`)."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-
-def behind_walls(program: Sequence[str], level: str, shown: Sequence[Path]) -> list[str]:
-    """The command line of the zygote behind its outer wall, with what it must know of the inner ones."""
-    readable, hidden = roots.readable(shown), roots.hidden(shown)
-    visible = roots.visible(readable, hidden=hidden, level=LEVELS[level])
-    walls = json.dumps({"level": level, "readable": [str(path) for path in visible]})
-    return outer.command([*program, walls], level=LEVELS[level], readable=readable, hidden=hidden)
 
 
 class Session:
@@ -148,6 +53,7 @@ class Session:
             "limits": (limits or Limits()).to_dict(),
         }
         self._fatal: set[str] = set()
+        self._probing = False  # after each cell
         self._endpoint: _SessionEndpoint | None = None
 
     def submission(self, seconds: float) -> Submission:
@@ -186,8 +92,9 @@ class Session:
             self._endpoint = None
 
     def _start(self) -> None:
-        """Starts a process and runs the cells; a cell that kills the process is left out of the next try."""
-        for _ in range(MAX_SKIPPED + 1):
+        """Starts a process and runs the cells; a cell that kills the process is left out of the next try, and
+        so is one after which it can't answer."""
+        for _ in range(MAX_SKIPPED + 2):
             self.close()
             self.starts += 1
             self._endpoint = _SessionEndpoint(*self._box.spawn(self._options), dict(self._cells))
@@ -217,7 +124,14 @@ class Session:
                 )
                 return False
             left -= endpoint.meter.used
+            if self._probing and not endpoint.answers():
+                self._fatal.add(label)
+                self.errors[label] = "after it the process can't answer any more"
+                return False
         endpoint.allow(CELL_SECONDS)
+        if not endpoint.answers():
+            self._probing = True  # which cell it was shows in the next try
+            return False
         if self.starts == 1:
             self.printed = str(endpoint.request("printed"))
         return True
@@ -253,6 +167,14 @@ class _SessionEndpoint(GraderEndpoint):
             self.dead = Crashed(f"it answered nonsense: {error}")
         self.hang_up()
         raise self.dead
+
+    def answers(self) -> bool:
+        """Whether the process still can: a cell may have put anything in the place of what answers."""
+        try:
+            handle, plain, tensor = self.request("probe")
+        except (LearnerError, TimeLimit, Crashed, TypeError, ValueError):
+            return False
+        return callable(handle) and plain == PROBE and torch.equal(tensor, torch.ones(2))
 
     def _place(self, claimed: str) -> str:
         """`cell 3, line 2: text of the line`, from our own copy of the cells; '' for what is not in it."""

@@ -30,12 +30,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.box import Box
 from autograder.errors import CouldNotRun, CourseError
 from autograder.meter import PATIENCE
 from autograder.running import GRACE_SECONDS, run_job
 from autograder.sandbox.jail import rlimits
 from autograder.sandbox.warm import settle, warm
-from autograder.session import Box
 from autograder.suite import Suite
 
 __all__ = ["main"]

@@ -20,8 +20,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from autograder.box import Box
 from autograder.sandbox.warm import settle, warm
-from autograder.session import Box, Session
+from autograder.session import Session
 from autograder.worker import stay_on_one_core
 
 CELL = """

@@ -18,9 +18,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from autograder.box import Box
 from autograder.sandbox.jail.detect import try_level
 from autograder.sandbox.jail.level import LEVELS
-from autograder.session import Box, Session
+from autograder.session import Session
 
 FEW = 5
 CELL = "import torch\ndef f(x):\n    return torch.softmax(x, -1)"

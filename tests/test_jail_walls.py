@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from autograder.box import Box
 from autograder.errors import CouldNotRun, Crashed
 from autograder.sandbox.jail.detect import try_level
 from autograder.sandbox.jail.level import LEVELS, A, B, C, Level
 from autograder.sandbox.jail.limits import Limits
-from autograder.session import Box, Session
+from autograder.session import Session
 from autograder.submission import Submission
 
 MIB = 2**20
@@ -132,7 +133,8 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 from container import contain
 from autograder.errors import CouldNotRun
-from autograder.session import Box, Session
+from autograder.box import Box
+from autograder.session import Session
 import autograder.sandbox.jail.outer as outer
 outer.command = lambda argv, **_: [*argv]  # the zygote is not in its box: the inner walls cannot be built
 contain()

@@ -16,7 +16,7 @@ LAYERS = (
     {"errors", "schema", "record", "magics", "forbid", "merge"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter", "lab"},
     {"notebooks", "sandbox", "render", "trace", "journal"},
-    {"source", "submitted", "submission", "identify", "safety", "roadmap"},
+    {"source", "submitted", "submission", "identify", "safety", "roadmap", "box"},
     {"testing", "repair", "session", "shipping", "front", "standing"},
     {"suite", "build", "doctor", "assignment", "copying", "atlas"},
     {"fingerprints", "shrink", "order", "workfolder"},

@@ -14,9 +14,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from autograder.box import Box
 from autograder.errors import Crashed, LearnerError, TimeLimit
 from autograder.sandbox.jail.detect import detect
-from autograder.session import Box, Session
+from autograder.session import Session
 from autograder.submission import GraderEndpoint, Submission, local
 from autograder.testing import MismatchError, close, cpu_seconds, gradients, pure
 

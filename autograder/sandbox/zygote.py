@@ -1,6 +1,6 @@
 """The learner's side of the grader: started once per batch, imports torch, forks a child per submission.
 
-    python -I -c ... FD WALLS      (the command line is built by `autograder.session`)
+    python -I -c ... FD WALLS      (the command line is built by `autograder.box`)
 
 WALLS is JSON: the level and the paths a learner's process may read. On the descriptor FD (SEQPACKET) come
 JSON orders: `{"warm": [modules]}` and `{"spawn": {...}}`, the latter with two descriptors: the stream socket
