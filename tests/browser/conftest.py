@@ -103,6 +103,12 @@ def running(root: Path, home: Path) -> Iterator[Server]:
             process.wait(30)
 
 
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., Any]:
+    """For a module whose server has a folder of its own."""
+    return running
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server over an empty folder, where each test puts what it opens."""
@@ -148,7 +154,7 @@ def evidence(request: pytest.FixtureRequest, window: Any) -> Iterator[None]:
         window.tracing.stop_chunk()
         return
     KEPT.mkdir(parents=True, exist_ok=True)
-    name = request.node.name.replace("/", "_")
+    name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)
     for number, page in enumerate(window.pages):
         page.screenshot(path=KEPT / f"{name}-{number}.png")
     window.tracing.stop_chunk(path=KEPT / f"{name}.zip")
@@ -160,7 +166,9 @@ def lab_page(server: Server, window: Any) -> Any:
     page = window.new_page()
     page.goto(server.address("lab?reset"))
     page.locator("#jupyterlab-splash").wait_for(state="detached")
-    page.wait_for_function("window.jupyterapp?.commands.hasCommand('autograder:check-exercise')")
+    page.evaluate(
+        "async () => { await jupyterapp.restored; }"
+    )  # what is opened before does not come to the front
     return page
 
 
@@ -220,7 +228,7 @@ class Notebook:
     def ready(self) -> None:
         """Until the kernel has answered; the front end's own sign says so too early."""
         self.page.wait_for_function(
-            """path => { const { context, sessionContext } = jupyterapp.shell.currentWidget ?? {};
+            """path => { const { context, sessionContext } = window.jupyterapp?.shell.currentWidget ?? {};
                 return context?.path === path && context.isReady && sessionContext.isReady
                     && sessionContext.session?.kernel?.status === "idle"; }""",
             arg=self.path,
@@ -248,7 +256,10 @@ def axe() -> Callable[..., list[str]]:
     """The violations of WCAG 2.2 AA that axe-core finds in a page, or in the parts of it that are named."""
     from axe_playwright_python.sync_playwright import Axe
 
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+    rules = {
+        "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+        "resultTypes": ["violations"],
+    }
 
     def look(page: Any, *parts: str) -> list[str]:
         present = [[part] for part in parts if page.locator(part).count()]

@@ -77,10 +77,13 @@ def test_a_change_after_the_check_is_marked_also_after_a_reload(
     expect(notebook.row("double")).to_contain_text("changed since its last check")
     notebook.page.evaluate("jupyterapp.shell.currentWidget.context.save()")
     page = window.new_page()
-    page.goto(server.address(f"lab/tree/{notebook.path}"))
+    page.goto(server.address(f"lab/workspaces/again/tree/{notebook.path}"))
     again = type(notebook)(page, notebook.path)
     again.ready()
-    again.run("autograder:show-panel")
+    with page.expect_response(
+        lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"
+    ):
+        again.run("autograder:show-panel")
     expect(again.row("double")).to_contain_text("passed")
     expect(again.row("double")).to_contain_text("changed since its last check")
     again.write("double-answer", RIGHT)
@@ -146,7 +149,8 @@ def test_which_exercise_a_cell_belongs_to(put: Any, opened: Any) -> None:
         f"""async () => {{ const {{ exercisesOf, exerciseAt, cellsOf }} = await {MODULE};
             const model = jupyterapp.shell.currentWidget.content.model;
             const exercises = exercisesOf(model, {{ when: () => 0 }});
-            return cellsOf(model).map((cell, i) => [cell.id, exerciseAt(model, exercises, i)?.name ?? ""]); }}"""
+            const name = i => exerciseAt(model, exercises, i)?.name ?? "";
+            return cellsOf(model).map((cell, i) => [cell.id, name(i)]); }}"""
     )
     assert dict(found) == {
         "text-01": "",
@@ -190,7 +194,9 @@ def test_the_whole_notebook_and_what_is_open(put: Any, opened: Any) -> None:
 
     notebook = opened(put(two))
     notebook.panel.get_by_role("button", name="Check the whole notebook").click()
-    expect(notebook.voice).to_have_text(re.compile("0 of 2 exercises passed, 0.3 of 5 points. 1 still to do."))
+    expect(notebook.voice).to_have_text(
+        re.compile("0 of 2 exercises passed, 0.3 of 5 points. 1 still to do.")
+    )
     expect(notebook.row("double")).to_contain_text("error")
     expect(notebook.row("scale")).to_contain_text("passed")
     expect(notebook.card("Counter")).to_have_count(0)
