@@ -121,8 +121,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def window() -> Iterator[Any]:
     """A browser's context. Playwright keeps an event loop running in this thread, hence not longer."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         flags = [f"--{flag}" for flag in QUIET.split()]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)

@@ -16,11 +16,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from autograder.build import build
 from autograder.cohort.desk import Desk
 from autograder.layout import CONFIG, Course
 
 SECTION, NOTEBOOK = "01_warmup", "tiny"
 TINY = Path(__file__).parents[1] / "course"
+COMMANDS = """
+import sys
+import nbgrader.apps
+for name in sys.argv[2:]:
+    app = getattr(nbgrader.apps, name)()
+    app.initialize([sys.argv[1]])
+    app.start()
+"""
 SHARED = "c.CourseDirectory.course_id = 'tiny'\nc.Exchange.root = {exchange!r}\nc.Exchange.cache = {cache!r}\n"
 
 
@@ -31,6 +40,7 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(TINY, root / "course", ignore=shutil.ignore_patterns("__pycache__", "build"))
     for folder in ("exchange", "learner", "jupyter"):
         (root / folder).mkdir()
+    build(Course(root / "course"), [SECTION])
     for folder in ("course", "learner"):
         settings = SHARED.format(exchange=str(root / "exchange"), cache=str(root / f"cache-{folder}"))
         with (root / folder / CONFIG).open("a") as config:
@@ -51,12 +61,12 @@ def server(classroom: Path, serve: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def instructor(classroom: Path, server: Any) -> Callable[..., str]:
-    """nbgrader's commands in the course."""
+def instructor(classroom: Path, server: Any) -> Callable[..., None]:
+    """nbgrader's commands in the course: in a process of their own, but one for several of them."""
 
-    def run(*command: str) -> str:
+    def run(*apps: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-c", COMMANDS, SECTION, *apps],
             cwd=classroom / "course",
             env=server.env,
             capture_output=True,
@@ -64,7 +74,6 @@ def instructor(classroom: Path, server: Any) -> Callable[..., str]:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stderr
 
     return run
 
@@ -98,9 +107,7 @@ def validated(notebook: Any) -> str:
 
 def test_from_fetch_to_feedback(instructor: Any, lab_page: Any, opened: Any, classroom: Path) -> None:
     solutions = Desk(Course(TINY), SECTION, NOTEBOOK).solutions
-    instructor("autograder", "build", SECTION)
-    instructor("nbgrader", "generate_assignment", SECTION)
-    instructor("nbgrader", "release_assignment", SECTION)
+    instructor("GenerateAssignmentApp", "ReleaseAssignmentApp")
     assignments = Assignments(lab_page)
     assignments.press("released")
     expect(assignments.rows("fetched")).to_have_count(1)
@@ -123,10 +130,7 @@ def test_from_fetch_to_feedback(instructor: Any, lab_page: Any, opened: Any, cla
     assignments.refresh()
     assignments.press("fetched")
     expect(assignments.rows("submitted")).to_have_count(1)
-    instructor("nbgrader", "collect", SECTION)
-    instructor("nbgrader", "autograde", SECTION)
-    instructor("nbgrader", "generate_feedback", SECTION)
-    instructor("nbgrader", "release_feedback", SECTION)
+    instructor("CollectApp", "AutogradeApp", "GenerateFeedbackApp", "ReleaseFeedbackApp")
     assignments.refresh()
     expect(assignments.rows("submitted")).to_contain_text("feedback available to fetch")
     assignments.press("submitted")
