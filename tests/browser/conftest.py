@@ -166,10 +166,8 @@ def lab_page(server: Server, window: Any) -> Any:
     """JupyterLab, loaded once for the tests of a module."""
     page = window.new_page()
     page.goto(server.address("lab?reset"))
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
-    page.evaluate(
-        "async () => { await jupyterapp.restored; }"
-    )  # what is opened before does not come to the front
+    page.wait_for_function("window.jupyterapp")
+    page.evaluate("async () => { await jupyterapp.restored; }")  # only then what is opened comes to the front
     return page
 
 

@@ -6,6 +6,7 @@ line; what the learner does is done in the browser.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,9 @@ for name in sys.argv[2:]:
     app.initialize([sys.argv[1]])
     app.start()
 """
-SHARED = "c.CourseDirectory.course_id = 'tiny'\nc.Exchange.root = {exchange!r}\nc.Exchange.cache = {cache!r}\n"
+SHARED = (
+    "c.CourseDirectory.course_id = 'tiny'\nc.Exchange.root = {exchange!r}\nc.Exchange.cache = {cache!r}\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,7 @@ def test_from_fetch_to_feedback(instructor: Any, lab_page: Any, opened: Any, cla
     for name in ("Counter", "scale"):
         notebook.write(f"{name}-answer", solutions[name])
     notebook.panel.get_by_role("button", name="Check the whole notebook").click()
-    expect(notebook.panel).to_contain_text("2 of 2 exercises passed, 1.8 of 5 points")
+    expect(notebook.panel).to_contain_text(re.compile(r"2 of 2 exercises passed\s*1.8 of 5 points"))
     assert "Success! Your notebook passes all the tests." in validated(notebook)
     notebook.close()
 
@@ -138,12 +141,11 @@ def test_from_fetch_to_feedback(instructor: Any, lab_page: Any, opened: Any, cla
     assert len(list((classroom / "learner" / SECTION / "feedback").rglob("*.html"))) == 1
 
 
-def test_the_feedback_is_read_in_a_browser(classroom: Path, window: Any, axe: Any) -> None:
+def test_the_feedback_is_read_in_a_browser(classroom: Path, window: Any) -> None:
     (file,) = (classroom / "learner" / SECTION / "feedback").rglob("*.html")
     page = window.new_page()
     page.goto(f"file://{file}")
     for name in ("double", "Counter", "scale"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     expect(page.locator("body")).to_contain_text("passed")
-    page.screenshot(path="/tmp/feedback.png")
     page.close()

@@ -8,7 +8,8 @@ const ROOM = 320;  // px of a card that are brought into sight: its title, its p
 const MARGIN = 12;
 
 // What came of it: "checked", or "stopped" when the answer cell raised (then the check would judge old code).
-export async function checkExercise(watch, exercise, { NotebookActions, dialogs, translator }) {
+// With `still` the view stays where it is, too.
+export async function checkExercise(watch, exercise, { NotebookActions, dialogs, translator }, { still = false } = {}) {
   const { content: notebook, sessionContext } = watch.panel;
   const cells = cellsOf(watch.model);
   const given = cells
@@ -24,15 +25,16 @@ export async function checkExercise(watch, exercise, { NotebookActions, dialogs,
     }
     return done;
   };
+  const show = cell => (still ? null : reveal(notebook, widget(cell)));
   const check = cells[exercise.check];
   const before = [...given, ...answer];
   if (before.length && !(await run(before))) {
     const failed = before.find(cell => cell.outputs.length && cell.outputs.get(cell.outputs.length - 1).type === "error");
-    await reveal(notebook, widget(failed ?? before.at(-1)));
+    await show(failed ?? before.at(-1));
     return "stopped";
   }
   await run([check]);
-  await reveal(notebook, widget(check));
+  await show(check);
   return "checked";
 }
 

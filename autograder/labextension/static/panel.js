@@ -36,7 +36,9 @@ export class Page {
     this.name = element("p", { class: "ag-panel-notebook" });
     this.empty = element("p", { class: "ag-panel-empty" });
     this.bar = element("progress", { "aria-label": "Exercises passed", value: 0, max: 1 });
-    this.total = element("p", { class: "ag-panel-total" });
+    this.passed = element("span", { class: "ag-panel-line" });
+    this.points = element("span", { class: "ag-panel-line" });
+    this.total = element("p", { class: "ag-panel-total" }, this.passed, this.points);
     this.list = element("ul", { class: "ag-panel-list", "aria-label": "Exercises in order" });
     this.buttons = element("div", { class: "ag-panel-buttons" });
     for (const [text, does] of [["Next open exercise", () => on.next()], ["Check the whole notebook", () => on.checkAll()]]) {
@@ -65,7 +67,8 @@ export class Page {
     const sums = totals(exercises);
     this.bar.max = Math.max(sums.count, 1);
     this.bar.value = sums.passed;
-    set(this.total, `${sums.sentence}, ${sums.points}`);
+    set(this.passed, sums.sentence);
+    set(this.points, sums.points);
     const rows = exercises.map(exercise => this.#row(exercise, exercise === here));
     if (rows.length !== this.list.children.length || rows.some((row, i) => row !== this.list.children[i])) {
       this.list.replaceChildren(...rows);

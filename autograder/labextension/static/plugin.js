@@ -173,7 +173,7 @@ class Desk {
     for (const { name } of begun) {
       const exercise = watch.exercises.find(e => e.name === name);  // places move when cells come and go
       if (!watch.panel.isDisposed && exercise) {
-        await this.#run(watch, exercise, { quiet: true });
+        await this.#run(watch, exercise, { still: true });
       }
     }
     const { sentence, points } = totals(watch.exercises);
@@ -182,10 +182,10 @@ class Desk {
     this.#show(`${sentence}, ${points}.${rest}`);
   }
 
-  async #run(watch, exercise, { quiet = false } = {}) {
-    const came = await checkExercise(watch, exercise, this.libraries);
+  async #run(watch, exercise, { still = false } = {}) {
+    const came = await checkExercise(watch, exercise, this.libraries, { still });
     watch.look();
-    if (came === "stopped" && !quiet) {
+    if (came === "stopped" && !still) {
       this.voice.say(`${exercise.name}: the answer cell stopped with an error, so it was not checked.`);
     }
   }
