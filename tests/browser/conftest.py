@@ -144,6 +144,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 FAILED = pytest.StashKey[bool]()
+ERRORS: list[str] = []  # of the pages' scripts, anybody's
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +166,7 @@ def evidence(request: pytest.FixtureRequest, window: Any) -> Iterator[None]:
 def lab_page(server: Server, window: Any) -> Any:
     """JupyterLab, loaded once for the tests of a module."""
     page = window.new_page()
+    page.on("pageerror", lambda error: ERRORS.append(f"{error} {error.stack}"))
     page.goto(server.address("lab?reset"))
     page.wait_for_function("window.jupyterapp")
     page.evaluate("async () => { await jupyterapp.restored; }")  # only then what is opened comes to the front
@@ -289,3 +291,4 @@ def opened(lab_page: Any) -> Iterator[Callable[..., Notebook]]:
     yield open_it
     for notebook in notebooks:
         notebook.close()
+    assert [error for error in ERRORS if "autograder" in error] == []

@@ -108,6 +108,21 @@ def test_an_answer_that_raises_is_not_checked(put: Any, opened: Any) -> None:
     expect(notebook.row("double")).to_contain_text("passed")
 
 
+def test_an_answer_in_two_cells_is_run_whole(put: Any, opened: Any) -> None:
+    def split(content: dict[str, Any]) -> None:
+        answer(content, "double", "def helper(x):\n    return x * 2")
+        first = next(cell for cell in content["cells"] if cell["id"] == "double-answer")
+        second = {**first, "id": "second", "source": "def double(x):\n    return helper(x)"}
+        content["cells"].insert(content["cells"].index(first) + 1, second)
+
+    notebook = opened(put(split))
+    notebook.row("double").click()
+    notebook.page.keyboard.press(CHECK)
+    expect(notebook.row("double")).to_contain_text("passed")
+    notebook.write("second", "def double(x):\n    return x")
+    expect(notebook.row("double")).to_contain_text("changed since its last check")
+
+
 def test_after_a_restart_the_imports_are_run_again(put: Any, opened: Any) -> None:
     notebook = opened(put())
     annotated = "def double(x: np.ndarray):\n    return x * 2"  # stops without the cell of imports

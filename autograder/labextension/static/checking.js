@@ -2,12 +2,12 @@
 //
 // The active cell, the selection and the focus stay where they are: who is typing goes on typing.
 
-import { cellsOf, ours } from "./exercises.js";
+import { cellsOf, ours, stopped } from "./exercises.js";
 
 const ROOM = 320;  // px of a card that are brought into sight: its title, its points, its message
 const MARGIN = 12;
 
-// What came of it: "checked", or "stopped" when the answer cell raised (then the check would judge old code).
+// Gives the cell that stopped with an error before the check, which then would judge old code, or null.
 // With `still` the view stays where it is, too.
 export async function checkExercise(watch, exercise, { NotebookActions, dialogs, translator }, { still = false } = {}) {
   const { content: notebook, sessionContext } = watch.panel;
@@ -15,7 +15,6 @@ export async function checkExercise(watch, exercise, { NotebookActions, dialogs,
   const given = cells
     .slice(0, exercise.place)
     .filter(cell => ours(cell).role === "given" && !watch.knownToKernel(cell));  // imports, after a restart
-  const answer = exercise.answer < 0 ? [] : [cells[exercise.answer]];
   const widget = cell => notebook.widgets.find(one => one.model === cell);
   const run = async some => {
     const editing = notebook.mode === "edit";
@@ -27,15 +26,15 @@ export async function checkExercise(watch, exercise, { NotebookActions, dialogs,
   };
   const show = cell => (still ? null : reveal(notebook, widget(cell)));
   const check = cells[exercise.check];
-  const before = [...given, ...answer];
+  const before = [...given, ...exercise.answers.map(place => cells[place])];
   if (before.length && !(await run(before))) {
-    const failed = before.find(cell => cell.outputs.length && cell.outputs.get(cell.outputs.length - 1).type === "error");
-    await show(failed ?? before.at(-1));
-    return "stopped";
+    const failed = before.find(stopped) ?? before.at(-1);
+    await show(failed);
+    return failed;
   }
   await run([check]);
   await show(check);
-  return "checked";
+  return null;
 }
 
 // Scrolls only as far as needed to see the beginning of what stands below the cell.

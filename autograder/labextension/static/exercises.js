@@ -25,9 +25,9 @@ export const sourceOf = cell => cell.sharedModel.getSource();
 const outputsOf = cell => (cell.outputs ? Array.from({ length: cell.outputs.length }, (_, i) => cell.outputs.get(i)) : []);
 
 // A short fingerprint of code (FNV-1a), to see whether an answer is still the one that was checked.
-export function fingerprint(text) {
+export function fingerprint(sources) {
   let hash = 0x811c9dc5;
-  for (const letter of text.trim()) {
+  for (const letter of sources.map(source => source.trim()).join("\n")) {
     hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
   }
   return (hash >>> 0).toString(16).padStart(8, "0");
@@ -41,14 +41,23 @@ export function reportsIn(cell) {
   });
 }
 
-const stopped = cell => outputsOf(cell).find(output => output.type === "error");
+export const stopped = cell => outputsOf(cell).find(output => output.type === "error");
+
+const cards = new WeakMap();  // output -> what its card says; outputs do not change, they are replaced
 
 // "passed", "not yet", ... of each exercise of a card. The page is parsed apart: nothing in it runs or loads.
 function statesOnCard(output) {
+  if (!cards.has(output)) {
+    cards.set(output, readCard(output));
+  }
+  return cards.get(output);
+}
+
+function readCard(output) {
   const html = output.data["text/html"];
   const page = new DOMParser().parseFromString(Array.isArray(html) ? html.join("") : html ?? "", "text/html");
-  const cards = page.querySelectorAll("[data-exercise][data-state]");
-  return new Map(Array.from(cards, card => [card.dataset.exercise, card.dataset.state]));
+  const found = page.querySelectorAll("[data-exercise][data-state]");
+  return new Map(Array.from(found, card => [card.dataset.exercise, card.dataset.state]));
 }
 
 function stateOf(result, output) {
@@ -82,30 +91,31 @@ function results(cells, when) {
 export function exercisesOf(model, { when, checked = {} }) {
   const cells = cellsOf(model);
   const newest = results(cells, when);
-  const of = (role, name) => cells.findIndex(cell => ours(cell).role === role && ours(cell).exercise === name);
+  const places = cells.map((_, place) => place);
   return cells
     .filter(cell => ours(cell).role === "check" && typeof ours(cell).exercise === "string")
     .map(cell => {
       const { exercise: name, points, bonus } = ours(cell);
-      const answer = of("answer", name);
+      const answers = places.filter(i => ours(cells[i]).role === "answer" && ours(cells[i]).exercise === name);
+      const written = answers.map(i => cells[i]);
       return {
         name,
         points: number(points, 0),
         bonus: bonus === true,
-        answer,
+        answers,  // one; several when the learner has split it, none when it is lost
         check: cells.indexOf(cell),
-        place: answer < 0 ? cells.indexOf(cell) : answer,  // an answer cell can be lost; its check cannot
-        ...standing(cells[answer], cell, newest.get(name), when),
-        changed: newest.has(name) && answer >= 0 && name in checked
-          && checked[name] !== fingerprint(sourceOf(cells[answer]))
+        place: answers[0] ?? cells.indexOf(cell),
+        ...standing(written, cell, newest.get(name), when),
+        changed: newest.has(name) && written.length > 0 && name in checked
+          && checked[name] !== fingerprint(written.map(sourceOf))
       };
     });
 }
 
 // State, points and, where it needs one, a sentence.
-function standing(answer, check, result, when) {
+function standing(answers, check, result, when) {
   const since = result?.when ?? -1;
-  if (answer && stopped(answer) && when(answer) > since) {
+  if (answers.some(answer => stopped(answer) && when(answer) > since)) {
     return { state: "error", score: 0, why: "The answer cell stopped with an error." };
   }
   if (result) {
@@ -114,7 +124,7 @@ function standing(answer, check, result, when) {
   if (stopped(check)) {
     return { state: "could not run", score: 0, why: "The check cell stopped with an error." };
   }
-  return { state: answer && STUB.test(sourceOf(answer)) ? "to do" : "not checked", score: 0, why: "" };
+  return { state: answers.some(answer => STUB.test(sourceOf(answer))) ? "to do" : "not checked", score: 0, why: "" };
 }
 
 // The exercise that the cell number `index` belongs to, or null. Text before an answer belongs to it, up to

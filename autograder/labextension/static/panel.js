@@ -133,8 +133,8 @@ export class Voice {
 
   say(sentence) {
     this.node.textContent = "";  // the same sentence twice is said twice
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.node.textContent = sentence;
-    });
+    }, 50);
   }
 }

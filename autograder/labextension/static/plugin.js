@@ -4,7 +4,7 @@
 // a learner change them.
 
 import { checkExercise, goTo } from "./checking.js";
-import { exerciseAt, nextOpen, pointsOf, totals } from "./exercises.js";
+import { exerciseAt, nextOpen, ours, pointsOf, totals } from "./exercises.js";
 import { Page, Voice } from "./panel.js";
 import { Watch } from "./watch.js";
 
@@ -113,14 +113,13 @@ class Desk {
 
   #addCommands(palette) {
     const any = () => this.exercises.length > 0;
-    const key = /Mac/.test(navigator.platform) ? "Cmd" : "Ctrl";
     const add = (id, options) => {
       this.app.commands.addCommand(id, options);
       palette?.addItem({ command: id, category: "Exercises" });
     };
     const check = {
       label: "Check Current Exercise",
-      caption: `Run the answer and its check (${key}+Shift+Enter)`,
+      caption: "Run the answer and its check",
       icon: this.libraries.icon
     };
     add(CHECK, { ...check, isEnabled: any, isVisible: any, execute: () => this.#alone(() => this.#check()) });
@@ -183,10 +182,11 @@ class Desk {
   }
 
   async #run(watch, exercise, { still = false } = {}) {
-    const came = await checkExercise(watch, exercise, this.libraries, { still });
+    const failed = await checkExercise(watch, exercise, this.libraries, { still });
     watch.look();
-    if (came === "stopped" && !still) {
-      this.voice.say(`${exercise.name}: the answer cell stopped with an error, so it was not checked.`);
+    if (failed && !still) {
+      const which = ours(failed).role === "answer" ? "the answer cell" : "a cell above it";
+      this.voice.say(`${exercise.name}: ${which} stopped with an error, so it was not checked.`);
     }
   }
 

@@ -89,8 +89,11 @@ export class Watch {
     if (names.length) {
       fresh.forEach(({ output }) => this.#seen.add(output));
       const checked = { ...this.model.getMetadata(CHECKED) };
-      for (const cell of cells.filter(cell => ours(cell).role === "answer" && names.includes(ours(cell).exercise))) {
-        checked[ours(cell).exercise] = fingerprint(this.#ranAs.get(cell.id) ?? sourceOf(cell));
+      for (const name of names) {
+        const answers = cells.filter(cell => ours(cell).role === "answer" && ours(cell).exercise === name);
+        if (answers.length) {
+          checked[name] = fingerprint(answers.map(cell => this.#ranAs.get(cell.id) ?? sourceOf(cell)));
+        }
       }
       this.model.setMetadata(CHECKED, checked);
     }
