@@ -148,8 +148,12 @@ ERRORS: list[str] = []  # of the pages' scripts, anybody's
 
 
 @pytest.fixture(autouse=True)
-def evidence(request: pytest.FixtureRequest, window: Any) -> Iterator[None]:
-    """A trace and screenshots of a test that failed."""
+def evidence(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A trace and screenshots of a test that failed in the window of this module."""
+    if "window" not in request.fixturenames:
+        yield
+        return
+    window = request.getfixturevalue("window")
     window.tracing.start_chunk()
     yield
     if not request.node.stash.get(FAILED, True):
