@@ -202,7 +202,6 @@ class Notebook:
         self.panel = page.locator("section.ag-panel")
         self.voice = page.locator(".ag-panel-voice")
         self.frame = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-        self.cells = self.frame.locator(".jp-Notebook .jp-Cell")
         self.button = self.frame.locator('[data-jp-item-name="autograder-check"] jp-button')
 
     def cell(self, cell_id: str) -> Any:

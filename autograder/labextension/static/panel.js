@@ -82,13 +82,13 @@ export class Page {
       row = this.#newRow(name);
       this.#rows.set(name, row);
     }
-    const { badge, symbol, word, points, more, button } = row;
+    const { badge, symbol, word, points, more, reason, button } = row;
     badge.className = `ag-badge ag-${state.replaceAll(" ", "-")}`;
     set(symbol, SYMBOLS[state]);
     set(word, ` ${state}`);
     set(points, pointsOf(exercise));
-    set(more, changed ? "changed since its last check" : why);
-    more.hidden = more.textContent === "";
+    set(reason, changed ? "changed since its last check" : why);
+    more.hidden = reason.textContent === "";
     button.dataset.state = state;
     button.toggleAttribute("data-changed", changed);
     here ? button.setAttribute("aria-current", "true") : button.removeAttribute("aria-current");
@@ -100,16 +100,16 @@ export class Page {
     const word = element("span");
     const badge = element("span", {}, symbol, word);
     const points = element("span", { class: "ag-panel-points" });
-    const more = element("span", { class: "ag-panel-more" });
     const title = element("span", { class: "ag-panel-exercise", text: name });
     // The commas are for the ear: without them the pieces are read as one word.
     const comma = () => element("span", { class: "ag-panel-ear", text: ", " });
-    const button = element(
-      "button", { type: "button", class: "ag-panel-row" }, title, comma(), badge, comma(), points, comma(), more
-    );
+    const reason = element("span");
+    const more = element("span", { class: "ag-panel-more" }, comma(), reason);
+    const attributes = { type: "button", class: "ag-panel-row" };
+    const button = element("button", attributes, title, comma(), badge, comma(), points, more);
     button.dataset.exercise = name;
     button.addEventListener("click", () => this.on.go(name));
-    return { badge, symbol, word, points, more, button, item: element("li", {}, button) };
+    return { badge, symbol, word, points, more, reason, button, item: element("li", {}, button) };
   }
 
   // Arrow keys, Home and End walk through the list; Tab does, too.

@@ -12,6 +12,7 @@ const CHECK = "autograder:check-exercise";
 const CHECK_ALL = "autograder:check-notebook";
 const NEXT = "autograder:next-exercise";
 const SHOW = "autograder:show-panel";
+const FEW = 3;  // exercises that are told one by one
 const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24"><path class="jp-icon3" fill="#616161" ' +
   'd="M4 3h16v18H4V3zm2 2v14h12V5H6zm4.7 11.2-3.4-3.4 1.4-1.4 2 2 4.6-4.6 1.4 1.4-6 6z"/></svg>';
@@ -210,7 +211,9 @@ class Desk {
 
   #tell(watch, names) {
     const news = watch.exercises.filter(e => names.includes(e.name));
-    this.voice.say(news.map(e => `${e.name}: ${e.state}, ${pointsOf(e)}.`).join(" "));
+    const { sentence, points } = totals(watch.exercises);
+    const each = news.map(e => `${e.name}: ${e.state}, ${pointsOf(e)}.`).join(" ");
+    this.voice.say(news.length > FEW ? `${sentence}, ${points}.` : each);
   }
 
   // A sentence for everybody: shown for a moment, and said.
