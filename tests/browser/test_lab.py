@@ -227,6 +227,7 @@ def test_a_report_on_several_exercises_counts_wherever_it_stands(put: Any, opene
 
     report = {"exercises": [result("double", "passed", 2.0), result("Counter", "failed", 1.234)]}
     report["exercises"].append(result("of another notebook", "passed", 1.0))
+    report["exercises"] += ["no result", 3, {"name": 3}]
     shown = f"display({{{REPORT_MIME!r}: {json.dumps(report)}, 'text/plain': 'both'}}, raw=True)"
     notebook = opened(put())
     notebook.write("demo-01", shown)
@@ -326,6 +327,25 @@ def test_notebook_7_has_button_and_panel_too(put: Any, server: Any, window: Any,
     expect(notebook.row("double")).to_contain_text("passed")
     notebook.close()
     page.close()
+
+
+def test_where_jupyterlab_s_libraries_are_missing_nothing_is_done(lab_page: Any) -> None:
+    found = lab_page.evaluate(
+        """async () => { const { pluginFor } = await import("/lab/extensions/autograder/static/plugin.js");
+            const plugin = await pluginFor(async () => null, "");
+            return [plugin.id, plugin.activate() === undefined]; }"""
+    )
+    assert found == ["autograder:plugin", True]
+
+
+def test_a_copied_check_is_one_exercise(put: Any, opened: Any) -> None:
+    def copy(content: dict[str, Any]) -> None:
+        check = next(cell for cell in content["cells"] if cell["id"] == "double")
+        content["cells"].append({**check, "id": "copy"})
+
+    notebook = opened(put(copy))
+    expect(notebook.row("scale")).to_be_visible()
+    expect(notebook.panel.locator(".ag-panel-row")).to_have_count(3)
 
 
 def test_notebook_7_s_list_of_files_is_left_alone(server: Any, window: Any) -> None:

@@ -22,7 +22,7 @@ const HINTS = /^\s*<details/;
 export const cellsOf = model => Array.from({ length: model.cells.length }, (_, i) => model.cells.get(i));
 export const ours = cell => cell.getMetadata("autograder") ?? {};
 export const sourceOf = cell => cell.sharedModel.getSource();
-const outputsOf = cell => (cell.outputs ? Array.from({ length: cell.outputs.length }, (_, i) => cell.outputs.get(i)) : []);
+const outputsOf = ({ outputs }) => Array.from({ length: outputs?.length ?? 0 }, (_, i) => outputs.get(i));
 
 // A short fingerprint of code (FNV-1a), to see whether an answer is still the one that was checked.
 export function fingerprint(sources) {
@@ -33,11 +33,12 @@ export function fingerprint(sources) {
   return (hash >>> 0).toString(16).padStart(8, "0");
 }
 
-// The reports in a cell's outputs, each with the output it stands in. What is not a report is passed over.
+// The results in a cell's outputs, each list with the output it stands in. What is no result is passed over.
 export function reportsIn(cell) {
   return outputsOf(cell).flatMap(output => {
-    const report = output.data?.[REPORT_MIME];
-    return Array.isArray(report?.exercises) ? [{ output, report }] : [];
+    const exercises = output.data?.[REPORT_MIME]?.exercises;
+    const named = Array.isArray(exercises) ? exercises.filter(one => typeof one?.name === "string") : [];
+    return named.length ? [{ output, results: named }] : [];
   });
 }
 
@@ -71,11 +72,11 @@ function stateOf(result, output) {
 const number = (value, otherwise) => (Number.isFinite(value) ? value : otherwise);
 
 // The newest result of every exercise in the notebook: {name: {state, score, when}}.
-function results(cells, when) {
+function newestOf(cells, when) {
   const newest = new Map();
   for (const cell of cells) {
-    for (const { output, report } of reportsIn(cell)) {
-      for (const result of report.exercises) {
+    for (const { output, results } of reportsIn(cell)) {
+      for (const result of results) {
         if (!newest.has(result.name) || newest.get(result.name).when <= when(cell)) {
           const score = number(result.score, 0);
           newest.set(result.name, { state: stateOf(result, output), score, when: when(cell) });
@@ -90,10 +91,11 @@ function results(cells, when) {
 // fingerprint of the answer that its last check saw.
 export function exercisesOf(model, { when, checked = {} }) {
   const cells = cellsOf(model);
-  const newest = results(cells, when);
+  const newest = newestOf(cells, when);
   const places = cells.map((_, place) => place);
-  return cells
-    .filter(cell => ours(cell).role === "check" && typeof ours(cell).exercise === "string")
+  const checks = cells.filter(cell => ours(cell).role === "check" && typeof ours(cell).exercise === "string");
+  return checks
+    .filter((cell, i) => i === checks.findIndex(other => ours(other).exercise === ours(cell).exercise))  // not copies
     .map(cell => {
       const { exercise: name, points, bonus } = ours(cell);
       const answers = places.filter(i => ours(cells[i]).role === "answer" && ours(cells[i]).exercise === name);

@@ -41,9 +41,10 @@ export class Page {
     this.total = element("p", { class: "ag-panel-total" }, this.passed, this.points);
     this.list = element("ul", { class: "ag-panel-list", "aria-label": "Exercises in order" });
     this.buttons = element("div", { class: "ag-panel-buttons" });
-    for (const [text, does] of [["Next open exercise", () => on.next()], ["Check the whole notebook", () => on.checkAll()]]) {
+    const actions = { "Next open exercise": on.next, "Check the whole notebook": on.checkAll };
+    for (const [text, does] of Object.entries(actions)) {
       const button = element("button", { type: "button", class: "ag-panel-button", text });
-      button.addEventListener("click", does);
+      button.addEventListener("click", () => does());
       this.buttons.append(button);
     }
     this.note = element("p", {

@@ -17,18 +17,24 @@ const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24"><path class="jp-icon3" fill="#616161" ' +
   'd="M4 3h16v18H4V3zm2 2v14h12V5H6zm4.7 11.2-3.4-3.4 1.4-1.4 2 2 4.6-4.6 1.4 1.4-6 6z"/></svg>';
 
-// `shared(name)` gives a library of the front end, or null. Without a notebook tracker (Notebook 7's list of
-// files) there is nothing to do, and nothing is done.
+const LIBRARIES = ["notebook", "application", "apputils", "ui-components", "translation"];
+
+// `shared(name)` gives a library of the front end, or null. In a front end without these libraries, or without
+// a notebook tracker (Notebook 7's list of files), there is nothing to do, and nothing is done.
 export async function pluginFor(shared, style) {
-  const [notebook, application, apputils, ui, widgets, translation] = await Promise.all(
-    ["notebook", "application", "apputils", "ui-components", "", "translation"].map(name =>
-      shared(name ? `@jupyterlab/${name}` : "@lumino/widgets")
-    )
-  );
-  return {
+  const about = {
     id: "autograder:plugin",
     autoStart: true,
-    description: "A Check button and a panel with the exercises of a notebook.",
+    description: "A Check button and a panel with the exercises of a notebook."
+  };
+  const names = [...LIBRARIES.map(name => `@jupyterlab/${name}`), "@lumino/widgets"];
+  const libraries = await Promise.all(names.map(shared));
+  if (!libraries.every(Boolean)) {
+    return { ...about, activate: () => {} };
+  }
+  const [notebook, application, apputils, ui, translation, widgets] = libraries;
+  return {
+    ...about,
     optional: [
       notebook.INotebookTracker,
       application.ILayoutRestorer,
@@ -39,9 +45,11 @@ export async function pluginFor(shared, style) {
     activate: (app, tracker, restorer, palette, dialogs, translator) => {
       if (tracker) {
         document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: style }));
-        const libraries = { NotebookActions: notebook.NotebookActions, Notification: apputils.Notification };
+        const { NotebookActions } = notebook;
+        const { Notification } = apputils;
         const icon = new ui.LabIcon({ name: "autograder:exercises", svgstr: ICON });
-        new Desk(app, tracker, { ...libraries, dialogs, translator, icon }).open(widgets.Widget, restorer, palette);
+        const desk = new Desk(app, tracker, { NotebookActions, Notification, dialogs, translator, icon });
+        desk.open(widgets.Widget, restorer, palette);
       }
     }
   };

@@ -85,7 +85,7 @@ export class Watch {
   #newlyChecked() {
     const cells = cellsOf(this.model);
     const fresh = cells.flatMap(reportsIn).filter(({ output }) => !this.#seen.has(output));
-    const names = [...new Set(fresh.flatMap(({ report }) => report.exercises.map(e => e.name)))];
+    const names = [...new Set(fresh.flatMap(({ results }) => results.map(e => e.name)))];
     if (names.length) {
       fresh.forEach(({ output }) => this.#seen.add(output));
       const checked = { ...this.model.getMetadata(CHECKED) };
