@@ -141,11 +141,12 @@ def test_from_fetch_to_feedback(instructor: Any, lab_page: Any, opened: Any, cla
     assert len(list((classroom / "learner" / SECTION / "feedback").rglob("*.html"))) == 1
 
 
-def test_the_feedback_is_read_in_a_browser(classroom: Path, window: Any) -> None:
+def test_the_feedback_is_read_in_a_browser(classroom: Path, window: Any, axe: Any) -> None:
     (file,) = (classroom / "learner" / SECTION / "feedback").rglob("*.html")
     page = window.new_page()
     page.goto(f"file://{file}")
     for name in ("double", "Counter", "scale"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     expect(page.locator("body")).to_contain_text("passed")
+    assert axe(page) == []
     page.close()
