@@ -100,9 +100,11 @@ def test_after_a_change_of_the_tests_the_new_ones_count(folder: Path) -> None:
 
 
 def test_the_card_has_three_forms_of_one_report(folder: Path) -> None:
-    from autograder.check import _report
+    from autograder.report import Report
 
     result = run_check("double", namespace("def double(x): return x"), folder)
-    bundle = Card(_report(result, folder))._repr_mimebundle_()
+    bundle = Card(
+        Report.of("s", "n", exercises=[result], sandbox="", seed=0, verdict_id="")
+    )._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain", REPORT_MIME}
     assert "not yet" in str(bundle["text/plain"])

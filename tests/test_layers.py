@@ -16,7 +16,7 @@ LAYERS = (
     {"errors", "schema", "record", "magics", "forbid"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
     {"notebooks", "sandbox", "render", "trace", "journal"},
-    {"source", "submitted", "submission", "identify", "safety", "box"},
+    {"source", "submitted", "submission", "identify", "safety", "box", "hints", "place", "progress"},
     {"testing", "repair", "session", "shipping"},
     {"suite", "build", "doctor", "assignment"},
     {"fingerprints", "shrink", "order"},

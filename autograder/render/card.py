@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import secrets
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from autograder.render.clean import clean, html_prose, html_text, one_line
-from autograder.render.parts import badge, css_class, message_html, promise_table
+from autograder.render.clean import clean, html_markdown, html_prose, html_text, one_line
+from autograder.render.parts import LEFT, badge, css_class, message_html, promise_table
 from autograder.render.style import CARD_CSS
 from autograder.render.words import (
     SYMBOLS,
     Promise,
     exercise_state,
+    first_words,
     headline,
     kept,
     paragraphs,
@@ -26,38 +28,70 @@ from autograder.render.words import (
 )
 from autograder.report import ExerciseResult, Report
 
-__all__ = ["REPORT_MIME", "Card", "card_html", "card_text"]
+__all__ = ["REPORT_MIME", "Card", "OpenHints", "card_html", "card_text"]
 
 REPORT_MIME = "application/vnd.autograder.report+json"
 WIDTH = 88
+LONGEST_MESSAGE = 4_000  # characters of one message in the JSON form
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHints:
+    """The hints of an exercise that may be read now, each a title and its markdown, of `total` there are."""
+
+    opened: Sequence[tuple[str, str]] = ()
+    total: int = 0
+
+    @property
+    def outlook(self) -> str:
+        """How many there are, and how the next one opens."""
+        if len(self.opened) == self.total:
+            return "All hints are open." if self.total > 1 else ""
+        is_open = "hint is open" if len(self.opened) == 1 else "hints are open"
+        return (
+            f"{len(self.opened)} of {self.total} {is_open}; "
+            "the next one opens when a check shows something new."
+        )
+
+
+NO_HINTS: Mapping[str, OpenHints] = {}
 
 
 class Card:
     """The display form of a report of one or more exercises; the front end takes the form it can show.
 
-    `note` is a sentence that stands below, such as whether this result is official.
+    `note` is a sentence that stands below, such as whether this result is official. `hints` maps exercises to
+    what may be read of their hints.
     """
 
-    def __init__(self, report: Report, *, note: str = "") -> None:
+    def __init__(self, report: Report, *, note: str = "", hints: Mapping[str, OpenHints] = NO_HINTS) -> None:
         self.report = report
         self.note = note
+        self.hints = hints
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        return {"text/html": self.html(), "text/plain": str(self), REPORT_MIME: self.report.to_json()}
+        return {
+            "text/html": self.html(),
+            "text/plain": str(self),
+            REPORT_MIME: _bounded(self.report).to_json(),
+        }
 
     def html(self) -> str:
         """One section per exercise, a summary above when there are several."""
-        cards = [card_html(exercise) for exercise in self.report.exercises]
-        if len(cards) > 1:
-            status = f"{badge(report_state(self.report))} <b>{headline(self.report)}</b>"
-            cards.insert(0, f'<p class="ag-status" role="status">{status}</p>')
+        several = len(self.report.exercises) > 1
+        cards = [
+            card_html(exercise, hints=self._hints(exercise), fold=several)
+            for exercise in self.report.exercises
+        ]
+        if several:
+            cards.insert(0, _summary(self.report))
         notes = [*self.report.notes, self.note]
         lines = "".join(f'<p class="ag-note">{html_prose(n)}</p>' for n in notes if n)
         return f'<style>{CARD_CSS}</style><div class="ag-cards">{"".join(cards)}{lines}</div>'
 
     def __str__(self) -> str:
         """The plain form, for IPython in a terminal and for saved text output."""
-        parts = [card_text(exercise) for exercise in self.report.exercises]
+        parts = [card_text(exercise, hints=self._hints(exercise)) for exercise in self.report.exercises]
         if len(parts) > 1:
             parts.insert(0, headline(self.report))
         parts += [textwrap.fill(one_line(note), WIDTH) for note in (*self.report.notes, self.note) if note]
@@ -65,14 +99,22 @@ class Card:
 
     __repr__ = __str__
 
+    def _hints(self, exercise: ExerciseResult) -> OpenHints:
+        return self.hints.get(exercise.name, OpenHints())
 
-def card_html(exercise: ExerciseResult, *, uid: str = "") -> str:
-    """One exercise as a <section>; `uid` makes its id unique on the page (random when left out)."""
+
+def card_html(
+    exercise: ExerciseResult, *, uid: str = "", hints: OpenHints | None = None, fold: bool = False
+) -> str:
+    """One exercise as a <section>; `uid` makes its id unique on the page (random when left out).
+
+    `fold`: among several, where nothing has been tried yet, the table is folded.
+    """
     state = exercise_state(exercise)
     title = f"ag-{uid or secrets.token_hex(4)}"
     name = html_text(exercise.name, limit=100)
     table = promise_table(exercise) if exercise.tests else ""
-    if state == "passed":
+    if state == "passed" or (fold and state == "to do"):
         table = f"<details><summary>What it promises</summary>{table}</details>"
     bar = f'value="{exercise.score:g}" max="{exercise.max_score or 1:g}"'
     return (
@@ -82,12 +124,15 @@ def card_html(exercise: ExerciseResult, *, uid: str = "") -> str:
         f'<p class="ag-status" role="status">{badge(state)} '
         f"<span>{kept(exercise)}, {points_of(exercise)}</span> "
         f'<progress aria-label="Points for {name}" {bar}></progress></p>'
-        f"{message_html(exercise)}{table}</section>"
+        f"{message_html(exercise)}{table}{_hints_html(hints or OpenHints())}</section>"
     )
 
 
-def card_text(exercise: ExerciseResult) -> str:
-    """The same in plain text: a heading, the message, one line per promise with its evidence."""
+def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None) -> str:
+    """The same in plain text: a heading, the message, one line per promise with its evidence, the hints.
+
+    Text has no folds: of the open hints the newest is told, of the others their titles.
+    """
     state = exercise_state(exercise)
     symbol = SYMBOLS[state][0]
     name = one_line(exercise.name, limit=100)
@@ -101,7 +146,78 @@ def card_text(exercise: ExerciseResult) -> str:
         lines.append("")
         for promise in shown:
             lines.extend(_promise_lines(promise, width))
+    lines.extend(_hint_lines(hints or OpenHints()))
     return "\n".join(lines)
+
+
+def _summary(report: Report) -> str:
+    """The whole notebook: its points, and a row for each exercise."""
+    title = f"ag-{secrets.token_hex(4)}"
+    rows = "".join(
+        f'<tr><td style="{LEFT}">{badge(exercise_state(e))}</td>'
+        f'<td style="{LEFT}"><code>{html_text(e.name, limit=100)}</code></td>'
+        f'<td style="{LEFT}">{points_of(e)}</td>'
+        f'<td style="{LEFT}">{html_prose(first_words(e), limit=200)}</td></tr>'
+        for e in report.exercises
+    )
+    head = "".join(
+        f'<th scope="col" style="{LEFT}">{name}</th>'
+        for name in ("Result", "Exercise", "Points", "What to look at first")
+    )
+    state = report_state(report)
+    return (
+        f'<section class="ag-card ag-summary {css_class(state)}" aria-labelledby="{title}" lang="en" '
+        f'data-notebook="{html_text(report.notebook, limit=100)}" data-state="{state}">'
+        f'<p class="ag-title" id="{title}"><b>{html_text(report.notebook, limit=100)}, all exercises</b></p>'
+        f'<p class="ag-status" role="status">{badge(state)} <span>{headline(report)}</span></p>'
+        f'<table class="ag-table"><caption>Exercises</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _hints_html(hints: OpenHints) -> str:
+    folds = "".join(
+        f"<details><summary>{html_prose(title, limit=100)}</summary>"
+        f'<div class="ag-hint">{html_markdown(text)}</div></details>'
+        for title, text in hints.opened
+    )
+    outlook = f'<p class="ag-note">{hints.outlook}</p>' if folds and hints.outlook else ""
+    return f'<div class="ag-hints">{folds}{outlook}</div>' if folds else ""
+
+
+def _hint_lines(hints: OpenHints) -> Iterator[str]:
+    if not hints.opened:
+        return
+    *earlier, (title, text) = hints.opened
+    yield ""
+    for known, _ in earlier:
+        yield f"  {one_line(known, limit=100)} (told before; it stands in the notebook, below the check)"
+    yield f"  {one_line(title, limit=100)}"
+    for line in clean(text).splitlines():
+        yield (
+            textwrap.fill(line, WIDTH, initial_indent="    ", subsequent_indent="    ")
+            if line.strip()
+            else ""
+        )
+    if hints.outlook:
+        yield f"  ({hints.outlook})"
+
+
+def _bounded(report: Report) -> Report:
+    """The report with no message longer than tools can be asked to take."""
+    exercises = (
+        replace(
+            exercise,
+            message=_cut(exercise.message),
+            tests=tuple(replace(test, message=_cut(test.message)) for test in exercise.tests),
+        )
+        for exercise in report.exercises
+    )
+    return replace(report, exercises=tuple(exercises))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} ... (shortened)"
 
 
 def _promise_lines(promise: Promise, width: int) -> Iterator[str]:
