@@ -31,7 +31,7 @@ from autograder.layout import Course
 from autograder.place import Place, exercises_tested_in, place_of, this_notebook
 from autograder.progress import Progress
 from autograder.render.card import Card, OpenHints
-from autograder.render.words import headline, points
+from autograder.render.words import exercise_state, headline, points
 from autograder.report import VISIBLE_SHARE, ExerciseResult, Report, TestResult
 from autograder.shrink import simplest
 from autograder.submission import Submission, local
@@ -125,9 +125,7 @@ def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
             verdict_id="",
         )
         journal = Journal.find(places[0].tests.parent, section=places[0].section)
-        journal.note(
-            report, how="check", code={p.exercise.name: _answer(namespace, p.exercise.name) for p in places}
-        )
+        journal.note(_tried(report), how="check", code={e.name: _answer(namespace, e.name) for e in results})
         card = Card(report, note=NOTE, hints=_hints(places, report, journal))
         progress.show(card)
     return card
@@ -197,6 +195,19 @@ def _wrong_variants(place: Place) -> list[Variant]:
         path = course.bank_file(place.tests.parent.name, place.tests.stem.removeprefix("test_"))
         return [v for v in _bank(path, path.stat().st_mtime_ns) if v.exercise == place.exercise.name]
     return []
+
+
+def _tried(report: Report) -> Report:
+    """Without the exercises that nobody has begun: to run their check is no attempt, and opens no hint."""
+    begun = [exercise for exercise in report.exercises if exercise_state(exercise) != "to do"]
+    return Report.of(
+        report.assignment,
+        report.notebook,
+        exercises=begun,
+        sandbox=report.sandbox,
+        seed=report.seed,
+        verdict_id="",
+    )
 
 
 def _hints(places: Sequence[Place], report: Report, journal: Journal) -> dict[str, OpenHints]:

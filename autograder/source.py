@@ -88,13 +88,16 @@ def load_authored(path: Path, section: str) -> Authored:
 
 
 def stub(source: str) -> str:
-    """The answer cell as a learner finds it: each region replaced as nbgrader replaces it."""
+    """The answer cell as a learner finds it: each region replaced as nbgrader replaces it.
+
+    One that is not indented is taken out and no more: a question that is not answered yet is no error.
+    """
     lines: list[str] = []
     inside = False
     for line in source.split("\n"):
         if line.strip() == BEGIN:
             inside = True
-            lines += [line.replace(BEGIN, words) for words in PLACEHOLDER]
+            lines += [line.replace(BEGIN, words) for words in PLACEHOLDER if line != BEGIN]
         elif line.strip() == END:
             inside = False
         elif not inside:
@@ -227,16 +230,44 @@ def _check_regions(cell: PercentCell) -> None:
 
 
 def _check_definition(answer: PercentCell, name: str) -> None:
-    """The answer cell defines the exercise and nothing else, with and without its solution."""
+    """The answer cell defines the exercise and nothing else, with and without its solution.
+
+    Of a multiple-choice exercise it is a letter, and the empty text without its solution.
+    """
+    if _letters(answer.source, name) and _letters(stub(answer.source), name) == [""]:
+        return
     for text in (answer.source, stub(answer.source)):
         body = _parse(text, answer.line).body
         defined = [getattr(node, "name", ast.unparse(node).splitlines()[0]) for node in body]
         if defined != [name] or not isinstance(body[0], ast.FunctionDef | ast.ClassDef):
             raise CourseError(
                 f"the answer cell must define the function or class `{name}` and nothing else; "
-                f"it has {', '.join(f'`{what}`' for what in defined) or 'nothing outside its solution'}",
+                f"it has {', '.join(f'`{what}`' for what in defined) or 'nothing outside its solution'} "
+                f'(a multiple-choice exercise begins with `{name} = ""`)',
                 line=answer.line,
             )
+
+
+def _letters(source: str, name: str) -> list[str]:
+    """What is assigned to `name`, if the cell does nothing but give it texts; else []."""
+    found: list[str] = []
+    for node in ast.parse(source).body if _is_plain(source) else []:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=ast.Constant(value=str(text))) if (
+                target == name
+            ):
+                found.append(text)
+            case _:
+                return []
+    return found
+
+
+def _is_plain(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _parse(source: str, header_line: int) -> ast.Module:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "record", "magics", "forbid"},
+    {"errors", "schema", "record", "magics", "forbid", "choices"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
     {"notebooks", "sandbox", "render", "trace", "journal"},
     {"source", "submitted", "submission", "identify", "safety", "box", "hints", "place", "progress"},

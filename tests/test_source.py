@@ -91,7 +91,7 @@ def test_what_follows_the_rules_is_read(tmp_path: Path, text: str) -> None:
         ),
         (
             TITLE + IMPORTS + "# %%\n### BEGIN SOLUTION\ndef f():\n    pass\n### END SOLUTION\n\n" + CHECK,
-            "a.py:7: the answer cell must define .*; it has `raise NotImplementedError..`",
+            "a.py:7: the answer cell must define .*; it has nothing outside its solution",
         ),
         (
             GOOD.replace("    ### END SOLUTION\n", ""),

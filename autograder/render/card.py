@@ -47,9 +47,9 @@ class OpenHints:
         """How many there are, and how the next one opens."""
         if len(self.opened) == self.total:
             return "All hints are open." if self.total > 1 else ""
-        is_open = "hint is open" if len(self.opened) == 1 else "hints are open"
+        are = "is" if len(self.opened) == 1 else "are"
         return (
-            f"{len(self.opened)} of {self.total} {is_open}; "
+            f"{len(self.opened)} of {self.total} hints {are} open; "
             "the next one opens when a check shows something new."
         )
 
@@ -115,7 +115,8 @@ def card_html(
     name = html_text(exercise.name, limit=100)
     table = promise_table(exercise) if exercise.tests else ""
     if state == "passed" or (fold and state == "to do"):
-        table = f"<details><summary>What it promises</summary>{table}</details>"
+        opened = " open" if any(promise.options for promise in promises(exercise)) else ""
+        table = f"<details{opened}><summary>What it promises</summary>{table}</details>"
     bar = f'value="{exercise.score:g}" max="{exercise.max_score or 1:g}"'
     return (
         f'<section class="ag-card {css_class(state)}" aria-labelledby="{title}" lang="en" '
@@ -140,8 +141,8 @@ def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None) -> st
     for label, text in paragraphs(exercise.message):
         lead = f"{label}: " if label else ""
         lines.append(textwrap.fill(lead + text, WIDTH, initial_indent="  ", subsequent_indent="  "))
-    if state != "passed":
-        shown = promises(exercise)
+    shown = [p for p in promises(exercise) if state != "passed" or p.options]
+    if shown:
         width = max((len(promise.state) for promise in shown), default=0)
         lines.append("")
         for promise in shown:
@@ -228,4 +229,10 @@ def _promise_lines(promise: Promise, width: int) -> Iterator[str]:
     words = f"{one_line(promise.sentence)}{runs}{kind}"
     yield textwrap.fill(words, WIDTH, initial_indent=mark, subsequent_indent=indent)
     for line in clean(promise.evidence).splitlines():
-        yield f"{indent}{line}"
+        hanging = f"{indent}   " if promise.options else indent
+        whole = f"{indent}{line}"
+        yield (
+            textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=hanging)
+            if promise.options
+            else whole
+        )

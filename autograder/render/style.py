@@ -32,6 +32,7 @@ _SHARED = """
 .ag-to-do>.ag-message,.ag-could-not-run>.ag-message{border-color:var(--ag-idle)}
 .ag-kind{color:var(--ag-muted);white-space:nowrap}
 .ag-pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:auto}
+.ag-options li{margin:.35em 0}
 .ag-evidence{color:var(--ag-muted);margin-top:.2em;overflow-wrap:anywhere}
 """
 
