@@ -239,6 +239,8 @@ def compose_message(
         more = f" (and {len(failed) - 1} more)." if len(failed) > 1 else "."
         first = f"Not yet: {failed[0].sentence.rstrip('.')}{more}"
         observed = (_same_end(failed) if len(failed) == len(tests) else "") or first
+    if looks_like and any(looks_like in test.evidence for test in tests):
+        looks_like = ""  # a question's own test explains every option
     parts = [("", observed), (LOOKS_LIKE, looks_like), (WHERE, where)]
     return "\n\n".join(f"{label}{text.strip()}" for label, text in parts if text.strip())
 

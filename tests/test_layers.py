@@ -23,7 +23,7 @@ LAYERS = (
     {"running", "check", "grader"},
     {"worker"},
     {"verify", "nbgrader"},
-    {"cohort"},
+    {"cohort", "watch"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -91,8 +91,9 @@ class Card:
 
     def __str__(self) -> str:
         """The plain form, for IPython in a terminal and for saved text output."""
-        parts = [card_text(exercise, hints=self._hints(exercise)) for exercise in self.report.exercises]
-        if len(parts) > 1:
+        several = len(self.report.exercises) > 1
+        parts = [card_text(e, hints=self._hints(e), fold=several) for e in self.report.exercises]
+        if several:
             parts.insert(0, headline(self.report))
         parts += [textwrap.fill(one_line(note), WIDTH) for note in (*self.report.notes, self.note) if note]
         return "\n\n".join(parts)
@@ -129,10 +130,11 @@ def card_html(
     )
 
 
-def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None) -> str:
+def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None, fold: bool = False) -> str:
     """The same in plain text: a heading, the message, one line per promise with its evidence, the hints.
 
-    Text has no folds: of the open hints the newest is told, of the others their titles.
+    Text has no folds: what would be folded is left out; of the open hints the newest is told, of the others
+    their titles.
     """
     state = exercise_state(exercise)
     symbol = SYMBOLS[state][0]
@@ -141,7 +143,8 @@ def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None) -> st
     for label, text in paragraphs(exercise.message):
         lead = f"{label}: " if label else ""
         lines.append(textwrap.fill(lead + text, WIDTH, initial_indent="  ", subsequent_indent="  "))
-    shown = [p for p in promises(exercise) if state != "passed" or p.options]
+    folded = state == "passed" or (fold and state == "to do")
+    shown = [promise for promise in promises(exercise) if not folded or promise.options]
     if shown:
         width = max((len(promise.state) for promise in shown), default=0)
         lines.append("")
