@@ -122,7 +122,13 @@ def _in_memory(start: Path) -> Journal:
 
 def _attempt(report: Report, exercise: ExerciseResult, how: How, code: str, now: str) -> Attempt:
     failed = [test for test in exercise.tests if test.outcome != "passed"]
-    shown = [exercise.message, *(f"{test.name}\n{test.message}" for test in failed)] if failed else []
+    # A verdict's inputs change with every edit, and so do its numbers: they are no news.
+    said = [test.sentence if how == "grade" else test.message for test in failed]
+    shown = (
+        [exercise.message, *map("\n".join, zip((t.name for t in failed), said, strict=True))]
+        if failed
+        else []
+    )
     return Attempt(
         when=now,
         section=report.assignment,
