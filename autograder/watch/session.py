@@ -158,10 +158,8 @@ class Session:
             self.troubles[path] = (time.monotonic(), why)
             return
         except UnreadableNotebook as error:
-            self.troubles[path] = (
-                time.monotonic(),
-                f"can't be read, waiting for the next save: {error.message}",
-            )
+            why = f"can't be read, waiting for the next save: {error.message.partition(';')[0]}"
+            self.troubles[path] = (time.monotonic(), why)
             return
         except (OSError, Refused, CourseError) as error:
             self._say(f"{path.name} is not graded: {getattr(error, 'message', error)}")
