@@ -8,45 +8,31 @@ folder, which opens the next hint when a failure shows something new.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import linecache
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 from typing import overload
 
-from autograder.alarm import alarm
-from autograder.bank import Variant, load_bank
-from autograder.errors import CourseError, TimeLimit
-from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
 from autograder.hints import hints_of, open_hints
 from autograder.journal import Journal
-from autograder.layout import Course
-from autograder.place import Place, exercises_tested_in, place_of, this_notebook
+from autograder.place import Place, place_of, this_notebook
 from autograder.progress import Progress
-from autograder.render.card import Card, OpenHints
+from autograder.render.card import Card
+from autograder.render.folds import OpenHints
 from autograder.render.words import exercise_state, headline, points
-from autograder.report import VISIBLE_SHARE, ExerciseResult, Report, TestResult
-from autograder.shrink import simplest
-from autograder.submission import Submission, local
-from autograder.suite import Planned, Suite
-from autograder.testing import Simpler
-from autograder.trace import Trace
+from autograder.report import ExerciseResult, Report
+from autograder.visible import SEED, run_visible
 
 __all__ = ["CheckFailed", "Score", "check", "run_check"]
 
 NOTE = (
     "The other points are for hidden tests: the same promises on other inputs. `autograder grade` runs them."
 )
-SEED = 20_170_612  # the learner sees the same inputs at every check, so that a change in the result is theirs
-LEAST_SECONDS = 1.0  # for one test, however slow those before it were
-Tell = Callable[[str], None]
 
 
 class CheckFailed(AssertionError):
@@ -106,7 +92,7 @@ def check(name: str | None = None) -> Score | None:
 
 def run_check(name: str, namespace: dict[str, object], folder: Path) -> ExerciseResult:
     """The visible tests of one exercise against a namespace, in this process; shows and notes nothing."""
-    return _run(place_of(name, namespace, folder), namespace, lambda _: None)
+    return run_visible(place_of(name, namespace, folder), namespace, lambda _: None)
 
 
 def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
@@ -115,7 +101,7 @@ def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
     with Progress() as progress:
         for number, place in enumerate(places, 1):
             lead = f"{place.exercise.name} ({number} of {len(places)} exercises): " if len(places) > 1 else ""
-            results.append(_run(place, namespace, lambda text, lead=lead: progress.tell(lead + text)))  # type: ignore[misc]
+            results.append(run_visible(place, namespace, lambda text, lead=lead: progress.tell(lead + text)))  # type: ignore[misc]
         report = Report.of(
             places[0].section,
             places[0].name,
@@ -129,72 +115,6 @@ def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
         card = Card(report, note=NOTE, hints=_hints(places, report, journal))
         progress.show(card)
     return card
-
-
-def _run(place: Place, namespace: dict[str, object], tell: Tell) -> ExerciseResult:
-    """The visible tests of one exercise, one after another, within its time."""
-    name, exercise = place.exercise.name, place.exercise
-    suite = _suite(place.tests, place.tests.stat().st_mtime_ns)
-    submission = Submission(local(namespace, let_through=(KeyboardInterrupt, TimeLimit)))
-    planned_ones = [planned for planned in suite.planned if planned.exercise == name]
-    ends = time.monotonic() + exercise.limit
-    results: list[TestResult] = []
-    traces: dict[Planned, Trace] = {}
-    for planned in planned_ones:
-        tell(_progress_text(planned, planned_ones, len(results)))
-        if (left := ends - time.monotonic()) <= 0:
-            text = "The time limit of this exercise was used up before this test."
-            results.append(TestResult(planned.name, True, "failed", f"{planned.sentence}\n{text}"))
-            continue
-        with alarm(min(left, max(left / 2, LEAST_SECONDS))):
-            result, traces[planned] = suite.trace(planned, submission, SEED)
-        first = result.outcome == "failed" and all(r.outcome == "passed" for r in results)
-        if first:
-            result = _simplest(suite, planned, submission, (result, traces[planned]), namespace.get(name))
-        results.append(result)
-    looks = ""
-    if any(result.outcome == "failed" for result in results):
-        looks = looks_like(suite, _wrong_variants(place), traces, seed=SEED, budget=BUDGET_SECONDS)
-    whole = ExerciseResult.of(
-        name,
-        results,
-        points=exercise.points,
-        bonus=exercise.bonus,
-        looks_like=looks,
-        where="" if looks else where_to_look(traces),
-    )
-    return replace(whole, score=round(whole.score * VISIBLE_SHARE, 6))
-
-
-def _progress_text(running: Planned, all_of_them: Sequence[Planned], tried: int) -> str:
-    """`3 of 7 promises tried ... running: <sentence>`; the runs of a parametrized test are one promise."""
-    names = [planned.name.partition("[")[0] for planned in all_of_them]
-    done = len(set(names[:tried]) - set(names[tried:]))
-    return f"{done} of {len(set(names))} promises tried ... running: {running.sentence}"
-
-
-def _simplest(
-    suite: Suite, planned: Planned, submission: Submission, found: tuple[TestResult, Trace], answer: object
-) -> TestResult:
-    """With the input it fails on, and a simpler one if there is one."""
-    if not planned.shrinks:
-        return found[0]
-
-    def again(simpler: Simpler) -> tuple[TestResult, Trace]:
-        with alarm(1.0):
-            return suite.trace(planned, submission, SEED, simpler=simpler)
-
-    code = answer.__code__ if inspect.isfunction(answer) else None
-    return simplest(found, again, names=code.co_varnames[: code.co_argcount] if code else ())
-
-
-def _wrong_variants(place: Place) -> list[Variant]:
-    """Of the bank, where the whole course is at hand; without it there are no fingerprints."""
-    with contextlib.suppress(CourseError, OSError):
-        course = Course.find(place.tests.parent)
-        path = course.bank_file(place.tests.parent.name, place.tests.stem.removeprefix("test_"))
-        return [v for v in _bank(path, path.stat().st_mtime_ns) if v.exercise == place.exercise.name]
-    return []
 
 
 def _tried(report: Report) -> Report:
@@ -244,13 +164,3 @@ def _execution() -> int | None:
     """The number of the cell that runs, None outside IPython."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return None if shell is None else int(shell.execution_count)
-
-
-@lru_cache(maxsize=32)
-def _suite(path: Path, _changed: int) -> Suite:
-    return Suite({path: True}, exercises_tested_in(path))
-
-
-@lru_cache(maxsize=8)
-def _bank(path: Path, _changed: int) -> tuple[Variant, ...]:
-    return tuple(variant for variant in load_bank(path) if variant.kind == "wrong")

@@ -25,6 +25,14 @@ __all__ = ["BUDGET_SECONDS", "looks_like", "where_to_look"]
 
 BUDGET_SECONDS = 0.8  # of CPU time, for one submission
 LEAST_SHARE = 1 / 3  # of the failed tests; a variant that explains fewer says nothing about the code
+SLIPS = {
+    "NameError",
+    "UnboundLocalError",
+    "SyntaxError",
+    "IndentationError",
+    "ImportError",
+    "ModuleNotFoundError",
+}
 MAX_MESSAGES = 2  # variants that no failed test tells apart; with more than these nothing is said
 
 
@@ -128,6 +136,9 @@ def where_to_look(traces: Mapping[Planned, Trace]) -> str:
     failed = [p for p, trace in traces.items() if not trace.passed and trace.ending.kind != "unfinished"]
     first = next(iter(sorted(failed, key=lambda planned: not planned.visible)), None)
     if first is None or not first.rules or traces[first].unwritten:
+        return ""
+    ending = traces[first].ending
+    if ending.kind == "raised" and ending.detail in SLIPS:
         return ""
     return f"{_rules(first.rules)} of the contract"
 

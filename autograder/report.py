@@ -40,6 +40,7 @@ VISIBLE_SHARE = 0.3
 DIGITS = 6
 LOOKS_LIKE = "What it looks like: "
 WHERE = "Where to look: "
+RAISED = "Your code raised "
 SIMPLER = " with simpler inputs"  # in the name of a test: of its second run, in an author's proof
 
 
@@ -246,11 +247,14 @@ def compose_message(
 
 
 def _same_end(failed: Sequence[TestResult]) -> str:
-    """The one line of evidence that all visible tests (all tests, when none is visible) share, or ''."""
-    shown = [test for test in failed if test.visible] or failed
-    ends = {test.evidence for test in shown}
-    end = ends.pop() if len(ends) == 1 else ""
-    return "" if "\n" in end else end
+    """The one line of evidence that all visible tests (all tests, when none is visible) share, or ''.
+
+    Of errors of the same kind the first: their texts differ in sizes only.
+    """
+    shown = [test.evidence for test in failed if test.visible] or [test.evidence for test in failed]
+    ends = {end.partition(":")[0] if end.startswith(RAISED) else end for end in shown}
+    end = shown[0] if len(ends) == 1 else ""
+    return "" if "\n" in end else f"{end[:1].upper()}{end[1:]}"
 
 
 def _totals(exercises: Iterable[ExerciseResult]) -> tuple[float, float]:

@@ -279,12 +279,12 @@ def _learner_evidence(error: LearnerError, *, visible: bool) -> str:
     or it would carry the hidden inputs out."""
     if error.kind == "NotDefined":
         name = f"`{error.message}`" if visible else "What the test asks for"
-        return f"{name} is not defined: has the cell that defines it been run?"
+        return f"{name} is not defined: has the cell that defines it been run, without an error?"
     if error.kind == UNANSWERED:
         return "This is still to do: put the letter of your answer between the quotes."
     if error.kind == "NotImplementedError":
         return "This is still to do: your code raises NotImplementedError."
-    text = f": {error.message}" if visible and error.message else ""
+    text = f": {error.message.rstrip('.')}" if visible and error.message else ""
     where = f" ({error.where})" if error.where else ""
     standard = isinstance(getattr(builtins, error.kind, None), type)
     return f"Your code raised {error.kind if visible or standard else 'an error of its own'}{text}{where}."

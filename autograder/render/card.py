@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from autograder.render.clean import clean, html_markdown, html_prose, html_text, one_line
+from autograder.render.clean import clean, html_prose, html_text, one_line
+from autograder.render.folds import OpenHints, hint_lines, hints_html
 from autograder.render.parts import LEFT, badge, css_class, message_html, promise_table
 from autograder.render.style import CARD_CSS
 from autograder.render.words import (
@@ -28,30 +29,11 @@ from autograder.render.words import (
 )
 from autograder.report import ExerciseResult, Report
 
-__all__ = ["REPORT_MIME", "Card", "OpenHints", "card_html", "card_text"]
+__all__ = ["REPORT_MIME", "Card", "card_html", "card_text"]
 
 REPORT_MIME = "application/vnd.autograder.report+json"
 WIDTH = 88
 LONGEST_MESSAGE = 4_000  # characters of one message in the JSON form
-
-
-@dataclass(frozen=True, slots=True)
-class OpenHints:
-    """The hints of an exercise that may be read now, each a title and its markdown, of `total` there are."""
-
-    opened: Sequence[tuple[str, str]] = ()
-    total: int = 0
-
-    @property
-    def outlook(self) -> str:
-        """How many there are, and how the next one opens."""
-        if len(self.opened) == self.total:
-            return "All hints are open." if self.total > 1 else ""
-        are = "is" if len(self.opened) == 1 else "are"
-        return (
-            f"{len(self.opened)} of {self.total} hints {are} open; "
-            "the next one opens when a check shows something new."
-        )
 
 
 NO_HINTS: Mapping[str, OpenHints] = {}
@@ -126,7 +108,7 @@ def card_html(
         f'<p class="ag-status" role="status">{badge(state)} '
         f"<span>{kept(exercise)}, {points_of(exercise)}</span> "
         f'<progress aria-label="Points for {name}" {bar}></progress></p>'
-        f"{message_html(exercise)}{table}{_hints_html(hints or OpenHints())}</section>"
+        f"{message_html(exercise)}{table}{hints_html(hints or OpenHints())}</section>"
     )
 
 
@@ -150,7 +132,7 @@ def card_text(exercise: ExerciseResult, *, hints: OpenHints | None = None, fold:
         lines.append("")
         for promise in shown:
             lines.extend(_promise_lines(promise, width))
-    lines.extend(_hint_lines(hints or OpenHints()))
+    lines.extend(hint_lines(hints or OpenHints()))
     return "\n".join(lines)
 
 
@@ -179,34 +161,6 @@ def _summary(report: Report) -> str:
     )
 
 
-def _hints_html(hints: OpenHints) -> str:
-    folds = "".join(
-        f"<details><summary>{html_prose(title, limit=100)}</summary>"
-        f'<div class="ag-hint">{html_markdown(text)}</div></details>'
-        for title, text in hints.opened
-    )
-    outlook = f'<p class="ag-note">{hints.outlook}</p>' if folds and hints.outlook else ""
-    return f'<div class="ag-hints">{folds}{outlook}</div>' if folds else ""
-
-
-def _hint_lines(hints: OpenHints) -> Iterator[str]:
-    if not hints.opened:
-        return
-    *earlier, (title, text) = hints.opened
-    yield ""
-    for known, _ in earlier:
-        yield f"  {one_line(known, limit=100)} (told before; it stands in the notebook, below the check)"
-    yield f"  {one_line(title, limit=100)}"
-    for line in clean(text).splitlines():
-        yield (
-            textwrap.fill(line, WIDTH, initial_indent="    ", subsequent_indent="    ")
-            if line.strip()
-            else ""
-        )
-    if hints.outlook:
-        yield f"  ({hints.outlook})"
-
-
 def _bounded(report: Report) -> Report:
     """The report with no message longer than tools can be asked to take."""
     exercises = (
@@ -231,11 +185,8 @@ def _promise_lines(promise: Promise, width: int) -> Iterator[str]:
     indent = " " * len(mark)
     words = f"{one_line(promise.sentence)}{runs}{kind}"
     yield textwrap.fill(words, WIDTH, initial_indent=mark, subsequent_indent=indent)
+    hanging = f"{indent}   " if promise.options else indent
+    wraps = promise.options or promise.is_line
     for line in clean(promise.evidence).splitlines():
-        hanging = f"{indent}   " if promise.options else indent
         whole = f"{indent}{line}"
-        yield (
-            textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=hanging)
-            if promise.options
-            else whole
-        )
+        yield textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=hanging) if wraps else whole

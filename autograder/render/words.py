@@ -163,7 +163,7 @@ def _promise(name: str, runs: Sequence[TestResult], said: str) -> Promise:
     open_runs = [test for test in runs if test.outcome != "passed"]
     shown = open_runs[0] if open_runs else runs[0]
     passed = len(runs) - len(open_runs)
-    evidence = shown.evidence if shown.evidence != said else ""
+    evidence = shown.evidence if shown.evidence.lower() != said.lower() else ""
     return Promise(name, shown.visible, _state(shown), shown.sentence, evidence, passed, len(runs))
 
 
