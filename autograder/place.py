@@ -60,7 +60,8 @@ def this_notebook(namespace: Mapping[str, object]) -> tuple[Path, Released]:
         counts = {p: sum(e.name in namespace for e in found.exercises) for p, found in here.items()}
         most = max(counts.values())
         best = [path for path, count in counts.items() if count == most]
-        here = {best[0]: here[best[0]]} if most and len(best) == 1 else here
+        copies = len({(here[path].section, here[path].name) for path in best}) == 1
+        here = {best[0]: here[best[0]]} if most and copies else here
     if len(here) == 1:
         return next(iter(here.items()))
     if not here:
