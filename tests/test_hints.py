@@ -115,7 +115,9 @@ class TestShown:
         assert list(hint_lines(OpenHints((), 3))) == []
 
     def test_markdown_is_harmless(self) -> None:
-        html = html_markdown("<script>alert(1)</script>\n\nThis <b onclick='x()'>b</b> [l](javascript:x) ![i](x.png)")
+        html = html_markdown(
+            "<script>alert(1)</script>\n\nThis <b onclick='x()'>b</b> [l](javascript:x) ![i](x.png)"
+        )
         assert "<script" not in html
         assert "onclick" not in html
         assert "javascript:" not in html

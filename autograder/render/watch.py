@@ -18,7 +18,8 @@ from autograder.report import ExerciseResult, Report
 
 __all__ = ["Screen", "result_line", "watch_screen"]
 
-KEYS = "a run all   h hint   n next   o open   q quit"
+KEYS = "Keys: a run all, h hint, n next, o open, q quit"
+WITH_POINTS = 40  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,16 @@ def result_line(exercise: ExerciseResult, *, console: Console) -> Text:
 
 def _rows(screen: Screen, pen: Pen) -> RenderableType:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True)
     table.add_column(overflow="ellipsis", no_wrap=True, max_width=max(12, pen.width // 3))
     table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    if pen.width >= WITH_POINTS:
+        table.add_column(justify="right", no_wrap=True)
     if pen.width >= NARROW:
         table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
     for name in screen.exercises:
-        mark = ">" if name == screen.selected else " "
-        row = [Text(mark), pen.text(name, "bold" if mark == ">" else ""), *_result(screen, name, pen)]
-        table.add_row(*row[: len(table.columns)])
+        shown = pen.text(name, "bold" if name == screen.selected else "")
+        marked = Text("> " if name == screen.selected else "  ").append_text(shown)
+        table.add_row(*[marked, *_result(screen, name, pen)][: len(table.columns)])
     return table
 
 

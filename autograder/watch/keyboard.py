@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 __all__ = ["keys"]
 
 LOOK_SECONDS = 0.2
+ESCAPES = re.compile(r"\x1b(\[[0-9;]*[ -/]*[@-~]|O.|.)?")  # an arrow or the like is no letter
 
 
 @contextlib.contextmanager
@@ -51,6 +53,5 @@ def _read(terminal: int, ended: threading.Event, tell: Callable[[str], None]) ->
             return
         if not got:  # the terminal is gone
             return
-        if not got.startswith(b"\x1b"):  # an arrow or the like is no letter
-            for key in got.decode("utf-8", "ignore"):
-                tell(key)
+        for key in ESCAPES.sub("", got.decode("utf-8", "ignore")):
+            tell(key)
