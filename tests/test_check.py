@@ -186,7 +186,8 @@ class TestWholeNotebook:
         exec(SOLVED + "result = check()", names)
         html = names["result"]._card.html()
         assert 'data-notebook="tiny" data-state="not yet"' in html
-        assert html.count("<section") == 4
+        assert html.count("<section") == 1
+        assert html.count("<article") == 3
         assert html.count("<code>Counter</code></td>") == 1
 
 

@@ -91,8 +91,10 @@ def card_html(
 ) -> str:
     """One exercise as a <section>; `uid` makes its id unique on the page (random when left out).
 
-    `fold`: among several, where nothing has been tried yet, the table is folded.
+    `fold`: it is one of several. Where nothing has been tried yet, the table is folded; and it is no landmark
+    of the page, since its own check is one of the same name.
     """
+    tag = "article" if fold else "section"
     state = exercise_state(exercise)
     title = f"ag-{uid or secrets.token_hex(4)}"
     name = html_text(exercise.name, limit=100)
@@ -102,13 +104,13 @@ def card_html(
         table = f"<details{opened}><summary>What it promises</summary>{table}</details>"
     bar = f'value="{exercise.score:g}" max="{exercise.max_score or 1:g}"'
     return (
-        f'<section class="ag-card {css_class(state)}" aria-labelledby="{title}" lang="en" '
+        f'<{tag} class="ag-card {css_class(state)}" aria-labelledby="{title}" lang="en" '
         f'data-exercise="{name}" data-state="{state}">'
         f'<p class="ag-title" id="{title}"><b><code>{name}</code></b></p>'
         f'<p class="ag-status" role="status">{badge(state)} '
         f"<span>{kept(exercise)}, {points_of(exercise)}</span> "
         f'<progress aria-label="Points for {name}" {bar}></progress></p>'
-        f"{message_html(exercise)}{table}{hints_html(hints or OpenHints())}</section>"
+        f"{message_html(exercise)}{table}{hints_html(hints or OpenHints())}</{tag}>"
     )
 
 
