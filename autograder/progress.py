@@ -7,6 +7,7 @@ written over; elsewhere nothing. A thread shows it, since the tests keep this on
 from __future__ import annotations
 
 import contextvars
+import shutil
 import sys
 import threading
 from typing import Any
@@ -82,7 +83,8 @@ class Progress:
             else:
                 self._handle.update(bundle, raw=True)
         elif sys.stdout.isatty():
-            line = text if len(text) < WIDTH else f"{text[: WIDTH - 4]} ..."
+            width = min(WIDTH, shutil.get_terminal_size().columns - 1)
+            line = text if len(text) <= width else f"{text[: width - 4]} ..."
             print(f"\r{line:<{self._written}}", end="", flush=True)
             self._written = max(self._written, len(line))
 
