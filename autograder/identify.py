@@ -17,6 +17,8 @@ __all__ = ["find_notebooks", "identify"]
 
 COPY = re.compile(r"( \(\d+\)|[-_ ]copy\d*|[-_ ]v?\d+)$", re.IGNORECASE)  # "attention (1)", "attention-Copy2"
 HIDDEN_FOLDERS = (".ipynb_checkpoints",)
+# The welcome page, and what `start` laid beside a learner's own notebook.
+NO_WORK = re.compile(r"^welcome\.ipynb$|\.new(-\d+)?\.ipynb$")
 GRADE_ID = re.compile(rb'"grade_id":\s*"([A-Za-z0-9_-]+)"')
 CHECKED = re.compile(rb"check\(\s*\\?[\"']([A-Za-z0-9_]+)\\?[\"']")
 
@@ -27,7 +29,7 @@ def find_notebooks(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*.ipynb")) if not set(p.parts) & set(HIDDEN_FOLDERS)]
+            inside = [p for p in sorted(path.rglob("*.ipynb")) if not _is_aside(p)]
             if not inside:
                 raise CourseError("no notebook (*.ipynb) in this folder", path=path)
             found += inside
@@ -57,6 +59,10 @@ def identify(path: Path, raw: bytes, course: Course) -> tuple[str, str]:
             f"not a notebook of this course ({known}); name it with --as SECTION/NOTEBOOK", path=path
         )
     return chosen.section, chosen.name
+
+
+def _is_aside(path: Path) -> bool:
+    return bool(set(path.parts) & set(HIDDEN_FOLDERS) or NO_WORK.search(path.name))
 
 
 def _released(course: Course) -> Iterator[Released]:

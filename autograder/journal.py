@@ -24,7 +24,7 @@ from autograder.layout import CONFIG
 from autograder.report import ExerciseResult, Outcome, Report
 from autograder.schema import check_shape
 
-__all__ = ["Attempt", "How", "Journal"]
+__all__ = ["Attempt", "How", "Journal", "code_hash"]
 
 FOLDER, FILE = ".autograder", "attempts.jsonl"
 How = Literal["check", "grade"]
@@ -142,9 +142,14 @@ def _attempt(report: Report, exercise: ExerciseResult, how: How, code: str, now:
         outcome=exercise.outcome,
         score=exercise.score,
         max_score=exercise.max_score,
-        code=_short(code.strip()),
+        code=code_hash(code),
         evidence=_short("\0".join(shown)),
     )
+
+
+def code_hash(source: str) -> str:
+    """What stands for the source of an answer."""
+    return _short(source.strip())
 
 
 def _short(text: str) -> str:

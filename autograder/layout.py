@@ -14,6 +14,8 @@ from autograder.errors import CourseError
 __all__ = ["CONFIG", "Course", "is_notebook_source"]
 
 CONFIG = "nbgrader_config.py"  # marks the root of a course
+PACKAGE = Path(__file__).resolve().parent
+CARRIED = PACKAGE / "course"  # the course inside an installed package; a clone has it around the package
 _CELL = re.compile(r"^# ?%%(\s|$)", re.MULTILINE)
 
 
@@ -25,10 +27,9 @@ class Course:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
-        """Return the course around `start` (default: here), else the one this package stands in."""
+        """The course around `start` (default: here), else the one this package stands in or carries."""
         start = (start or Path.cwd()).resolve()
-        own = Path(__file__).resolve().parents[1]
-        for folder in (start, *start.parents, own):
+        for folder in (start, *start.parents, PACKAGE.parent, CARRIED):
             if (folder / CONFIG).is_file() and any(
                 (folder / name).is_dir() for name in ("source", "release")
             ):
@@ -43,6 +44,16 @@ class Course:
         return self.root / "source"
 
     @property
+    def roadmap(self) -> Path:
+        """The authored roadmap; its released copy has the same name."""
+        return self.source / "roadmap.toml"
+
+    @property
+    def welcome(self) -> Path:
+        """The authored welcome notebook."""
+        return self.source / "welcome.py"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 
@@ -52,7 +63,7 @@ class Course:
 
     @property
     def hidden(self) -> Path:
-        return self.root / "autograder" / "hidden"
+        return (PACKAGE if self.root == CARRIED else self.root / "autograder") / "hidden"
 
     @property
     def build(self) -> Path:

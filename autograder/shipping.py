@@ -65,9 +65,15 @@ def _is_helper(path: Path, folder: Path) -> bool:
 
 
 def refuse_strays(course: Course) -> None:
-    """source/ holds a folder for each section and nothing else."""
+    """source/ holds a folder for each section, the roadmap and the welcome notebook, and nothing else."""
     if not course.source.is_dir():
         raise CourseError("there is no source/ in this course: nothing to build from", path=course.root)
+    front = [path for path in (course.roadmap, course.welcome) if is_plain_file(path)]
     for path in sorted(course.source.iterdir()):
-        if path.name not in JUNK and (not path.is_dir() or not re.fullmatch(r"[a-z0-9_]+", path.name)):
-            raise CourseError("does not belong here; source/ holds a folder for each section", path=path)
+        is_section = path.is_dir() and re.fullmatch(r"[a-z0-9_]+", path.name)
+        if path.name not in JUNK and path not in front and not is_section:
+            raise CourseError(
+                f"does not belong here; source/ holds a folder for each section, {course.roadmap.name} "
+                f"and {course.welcome.name}",
+                path=path,
+            )

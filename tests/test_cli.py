@@ -38,6 +38,11 @@ def test_check_means_the_function_whatever_was_imported_before() -> None:
     assert run("from autograder import check; print(callable(check))") == "True\n"
 
 
+def test_progress_means_the_function_as_well() -> None:
+    code = "import types, autograder; autograder.progress = types.ModuleType('autograder.progress')"
+    assert run(f"{code}; from autograder import progress; print(progress.__name__)") == "progress\n"
+
+
 def test_other_names_are_refused() -> None:
     with pytest.raises(ImportError, match="cannot import name 'nothing'"):
         from autograder import nothing  # type: ignore[attr-defined]  # noqa: F401

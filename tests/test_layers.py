@@ -13,16 +13,18 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "record", "magics", "forbid", "choices"},
-    {"layout", "report", "wire", "bank", "compare", "alarm", "meter"},
-    {"notebooks", "sandbox", "render", "trace", "journal"},
-    {"source", "submitted", "submission", "identify", "safety", "box", "hints", "place", "progress"},
-    {"testing", "repair", "session", "shipping"},
-    {"suite", "build", "doctor", "assignment"},
-    {"fingerprints", "shrink", "order"},
-    {"running", "visible", "grader"},
+    {"errors", "schema", "record", "magics", "forbid", "merge", "choices"},
+    {"layout", "report", "wire", "bank", "compare", "alarm", "meter", "lab"},
+    {"journal"},
+    {"notebooks", "sandbox", "render", "trace"},
+    {"source", "submitted", "submission", "identify", "safety", "roadmap", "box", "lesson"}
+    | {"hints", "place", "statusline"},
+    {"testing", "repair", "session", "shipping", "front", "standing", "pictures"},
+    {"suite", "build", "doctor", "assignment", "copying", "atlas"},
+    {"fingerprints", "shrink", "order", "workfolder"},
+    {"running", "visible", "grader", "overview"},
     {"check"},
-    {"worker"},
+    {"worker", "rebuild"},
     {"verify", "nbgrader"},
     {"cohort", "watch"},
     {"commands"},
@@ -32,6 +34,7 @@ LAYERS = (
 # Imports that go upwards all the same, and why.
 UPWARDS = {
     ("__init__", "check"): "`from autograder import check` is what a notebook says; fetched when asked for",
+    ("__init__", "overview"): "`from autograder import progress` likewise",
     ("__init__", "nbgrader"): "`from autograder import configure` likewise, in nbgrader_config.py",
 }
 # Libraries that only one place may touch.

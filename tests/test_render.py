@@ -6,6 +6,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from autograder.errors import Crashed, LearnerError, TimeLimit
+from autograder.journal import Attempt, How
 from autograder.render import style
 from autograder.render.card import REPORT_MIME, Card, card_html, card_text
 from autograder.render.cell import cell_html, comment_markdown
 from autograder.render.clean import clean, html_prose, one_line
+from autograder.render.material import Lesson, Material, Passage, Picture
 from autograder.render.page import index_page, report_page
 from autograder.render.terminal import batch_progress, print_reports
-from autograder.render.words import exercise_state, headline, points, promises, report_state
+from autograder.render.words import exercise_state, headline, next_step, points, promises, report_state
 from autograder.report import ExerciseResult, Report, TestResult
 from autograder.suite import _judge
 
@@ -70,6 +73,23 @@ def report_of(*exercises: ExerciseResult, notes: tuple[str, ...] = ()) -> Report
 
 
 FULL = report_of(*EVERY, notes=(f"cell 3 stopped: {NASTY}",))
+
+
+def attempt(name: str, hour: int, how: How = "check") -> Attempt:
+    when = f"2026-01-02T{hour:02}:00:00+00:00"
+    return Attempt(when, "05_transformers", "attention", name, how, "failed", 1.0, 5.0, "", "")
+
+
+KNOWN = Material(
+    lesson=Lesson(
+        "The *title*",
+        "a.ipynb",
+        {"attention": Passage("Part 1: `attention`", "- **R1** $\\sqrt d$"), "softmax": Passage("", "")},
+        "- A book.",
+    ),
+    pictures=(Picture("attention", "image/png", "AAAA", 3, 2, "See it: a *curve*", "A *line*."),),
+    attempts=(*(attempt("attention", hour) for hour in range(1, 15)), attempt("softmax", 9, "grade")),
+)
 
 
 class Outline(HTMLParser):
@@ -212,7 +232,10 @@ class TestHostileText:
 
     def test_in_the_pages_it_stays_text(self):
         code = {"hostile": f"x = 1  # {NASTY}\n"}
-        for page in (report_page(FULL, code=code), index_page([FULL], labels=[NASTY], links=['x"><b>'])):
+        for page in (
+            report_page(FULL, Material(code=code)),
+            index_page([FULL], labels=[NASTY], links=['x"><b>']),
+        ):
             outline = Outline(page)
             assert outline.tags.isdisjoint({"script", "img"})
             assert not any(name.startswith("on") for name, _ in outline.attributes)
@@ -337,7 +360,7 @@ class TestCell:
 
 class TestPage:
     def test_it_is_self_contained_and_has_its_landmarks(self):
-        page = report_page(FULL, code={"attention": "def attention(q):\n    return q < 1\n"})
+        page = report_page(FULL, Material(code={"attention": "def attention(q):\n    return q < 1\n"}))
         outline = Outline(page)
         assert {"header", "main", "footer", "h1", "h2", "meter", "caption"} <= outline.tags
         assert outline.tags.isdisjoint({"script", "link", "img", "iframe"})
@@ -354,6 +377,45 @@ class TestPage:
         links = re.findall(r'href="#(exercise-\d+)"', page)
         assert len(links) == len(EVERY)
         assert all(f'id="{link}"' in page for link in links)
+
+    def test_what_else_is_known_stands_with_its_exercise(self):
+        page = report_page(report_of(FAILED, PASSED), KNOWN)
+        first, second = page.split('<section class="ag-exercise')[1:3]
+        assert "Read again: <b>Part 1: <code>attention</code></b> in <code>a.ipynb</code>" in first
+        assert "<msqrt><mi>d</mi></msqrt>" in first
+        assert 'alt="Picture from your notebook under the heading “See it: a curve”"' in first
+        assert "<figcaption>What to see: A <em>line</em>.</figcaption>" in first
+        assert "Your 14 attempts" in first
+        assert first.count("check, visible tests only") == 12
+        assert first.index("02 Jan 2026, 14:00 UTC") < first.index("02 Jan 2026, 03:00 UTC")
+        assert "02 Jan 2026, 02:00" not in first
+        assert "Your 1 attempt<" in second
+        assert "graded" in second
+        assert "Read again" not in second.partition("</section>")[0]
+        assert '<h2 id="reading">To read on</h2>' in page
+        assert "<h1>The <em>title</em></h1>" in page
+
+    def test_headings_are_in_order_and_one_is_the_first(self):
+        page = report_page(report_of(*EVERY, notes=("A note.",)), KNOWN)
+        levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+
+    @pytest.mark.parametrize(
+        ("exercises", "words"),
+        [
+            ([PASSED], "Everything is right."),
+            ([PASSED, BONUS], "All that counts is right. If you like, try the bonus `stretch`."),
+            ([PASSED, TO_DO, FAILED], "Go on with `attention`:"),
+            ([PASSED, TO_DO, ERROR, FAILED], "Go on with `heads`: your code stops"),
+            ([BONUS, TO_DO], "Begin `causal_mask`:"),
+            ([FAILED, STUCK], "Grade this notebook again:"),
+        ],
+    )
+    def test_one_sentence_says_what_to_do_next(self, exercises, words):
+        assert next_step(report_of(*exercises)).startswith(words)
+        assert "<b>Next step.</b>" in report_page(report_of(*exercises))
 
     def test_the_index_has_a_row_and_a_link_per_report(self):
         page = index_page([report_of(PASSED), FULL], labels=["alice", "bob"], links=["a b#1.html", ""])
@@ -386,6 +448,12 @@ class TestTerminal:
             "isolation full, seed 7, verdict 3f9a1c",
         ):
             assert words in shown
+
+    def test_it_says_where_to_read_again(self):
+        shown = " ".join(printed(report_of(FAILED, PASSED), lessons=[KNOWN.lesson]).split())
+        assert "Read again: Part 1: `attention`, in a.ipynb" in shown
+        assert "Next step: Go on with `attention`:" in shown
+        assert shown.count("Read again") == 1
 
     def test_several_reports_have_a_row_each(self):
         shown = printed(report_of(PASSED), FULL, labels=["alice", "bob"])

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autograder.errors import CouldNotRun, CourseError, UnreadableNotebook
+from autograder.errors import CouldNotRun, CourseError
 
 if TYPE_CHECKING:
     from autograder.assignment import Assignment
     from autograder.layout import Course
+    from autograder.render.material import Material
     from autograder.report import Report
 
 __all__ = ["grade"]
@@ -49,6 +50,7 @@ def grade(
 
     Example: autograder grade work/05_transformers/attention.ipynb --html reports
     """
+    from autograder.commands.pages import material_of, write_pages
     from autograder.identify import find_notebooks
     from autograder.layout import Course
     from autograder.safety import ensure_safe
@@ -66,9 +68,13 @@ def grade(
     chosen, problems = _assignments(files, as_, course, named=set(paths))
     reports, stopped, interrupted = _grade_all(chosen, seed=seed, jobs=jobs)
     problems.update(stopped)
-    _show(reports, problems, as_json=as_json)
+    material = {
+        path: material_of(path, *chosen[path], report, pages=html is not None)
+        for path, report in reports.items()
+    }
+    _show(reports, material, problems, as_json=as_json)
     if html is not None:
-        _write_pages(html, reports, {path: _code(*chosen[path]) for path in reports})
+        write_pages(html, reports, material)
     if interrupted:
         raise KeyboardInterrupt
     raise typer.Exit(1 if problems or any(r.outcome == "could_not_run" for r in reports.values()) else 0)
@@ -139,37 +145,16 @@ def _grade_all(
     return reports, problems, False
 
 
-def _show(reports: dict[Path, Report], problems: dict[Path, str], *, as_json: bool) -> None:
+def _show(
+    reports: dict[Path, Report], material: dict[Path, Material], problems: dict[Path, str], *, as_json: bool
+) -> None:
     from autograder.render.terminal import print_reports
 
     if as_json:
         for path, report in reports.items():
             typer.echo(json.dumps({"path": str(path), **report.to_json()}, ensure_ascii=False))
     elif reports:
-        print_reports(list(reports.values()), labels=[str(path) for path in reports])
+        lessons = [material[path].lesson for path in reports]
+        print_reports(list(reports.values()), labels=[str(path) for path in reports], lessons=lessons)
     for path, problem in problems.items():
         typer.echo(f"{path}: {problem}", err=True)
-
-
-def _code(raw: bytes, assignment: Assignment) -> dict[str, str]:
-    """What the learner wrote for each exercise."""
-    from autograder.repair import repair
-
-    try:
-        cells = repair(raw, assignment.released).cells
-    except UnreadableNotebook:
-        return {}
-    return {cell.exercise: cell.source for cell in cells if cell.exercise}
-
-
-def _write_pages(folder: Path, reports: dict[Path, Report], code: dict[Path, dict[str, str]]) -> None:
-    """A page per notebook and an index, named after where the notebooks lay."""
-    from autograder.render.page import index_page, report_page
-
-    labels = [str(path) for path in reports]
-    links = [f"{label.strip('/').replace('/', '-').removesuffix('.ipynb')}.html" for label in labels]
-    for link, (path, report) in zip(links, reports.items(), strict=True):
-        (folder / link).write_text(report_page(report, code=code[path]), encoding="utf-8")
-    index = folder / "index.html"
-    index.write_text(index_page(list(reports.values()), labels=labels, links=links), encoding="utf-8")
-    typer.echo(f"Pages: {index}", err=True)

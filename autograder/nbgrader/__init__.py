@@ -14,7 +14,9 @@ when a command needs them (and which its config panel can show).
     comments     scores, messages and bonus points into the gradebook
     books        the gradebook kept open through a run
     progress     a bar in the terminal
-    pages        feedback pages, made quickly
+    stored       the report kept in the graded notebook
+    marks        what the gradebook says of one notebook, for its page
+    pages        the feedback page, which is our report page
     markup       learners' HTML cleaned before an instructor's browser sees it
     collect      the exchange's collect, which takes plain files of bounded size only
     feedback     the exchange's release_feedback, also for notebooks under another name
@@ -67,17 +69,15 @@ def configure(c: Any) -> None:
         *release_steps(),
         f"{HERE}.sanitize.StableCellIds",
     ]
-    c.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.clearhiddentests.ClearHiddenTests",
-        *_steps(GenerateFeedback, "preprocessors"),
-    ]
+    c.GenerateFeedback.preprocessors = _steps(
+        GenerateFeedback,
+        "preprocessors",
+        instead={"GetGrades": f"{HERE}.marks.ReadMarks"},
+        without="CSSHTMLHeaderPreprocessor",
+    )
     c.GenerateFeedback.exporter_class = f"{HERE}.pages.FeedbackExporter"
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.exclude_anchor_links = True
-    c.HTMLExporter.filters = {
-        "strip_files_prefix": f"{HERE}.markup.clean_markup",
-        "highlight_code": f"{HERE}.pages.highlighted",
-    }
+    c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
     c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
     c.ExchangeFactory.release_feedback = f"{HERE}.feedback.ReleaseFeedback"
 

@@ -1,4 +1,5 @@
 """nbgrader's gradebook kept open through a run, because opening it is most of what nbgrader does.
+
 Every step opens a Gradebook of its own, which makes a database engine, looks for all tables and for the
 course, and compiles all queries anew. While `open_books` lasts they share one engine per database, and what
 was found.
@@ -10,11 +11,13 @@ import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from nbgrader import api
 from sqlalchemy.exc import SAWarning
+from sqlalchemy.orm import joinedload, object_session
 
-__all__ = ["open_books"]
+__all__ = ["open_books", "rows_of"]
 
 
 @contextmanager
@@ -39,3 +42,11 @@ def open_books() -> Iterator[None]:
         api.create_engine = create_engine
         api.Gradebook.check_course = check_course
         del metadata.create_all  # the method shows again
+
+
+def rows_of(notebook: Any, table: Any) -> list[Any]:
+    """The grades or comments of a submitted notebook in one query, with the cells that name them."""
+    session = object_session(notebook)
+    assert session is not None
+    found = session.query(table).filter(table.notebook_id == notebook.id)
+    return list(found.options(joinedload(table.cell)))

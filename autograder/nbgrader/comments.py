@@ -1,4 +1,5 @@
 """Scores, messages and bonus points of one notebook into the gradebook, in one transaction.
+
 What a score is and when an instructor must look is decided by nbgrader's own step, `SaveAutoGrades`; it
 asks the gradebook for every cell anew and saves after each. Here the rows of a notebook are read at once
 and saved at once, together with what is ours: the message of an exercise becomes the automatic comment on
@@ -13,9 +14,9 @@ from typing import Any, Self
 from nbgrader import utils
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from sqlalchemy.orm import joinedload
 
 from autograder.nbgrader.batch import Key
+from autograder.nbgrader.books import rows_of
 from autograder.render.cell import comment_markdown
 from autograder.report import Report
 
@@ -33,12 +34,7 @@ class Rows:
     def of(cls, gradebook: Gradebook, key: Key) -> Self:
         """Raises MissingEntry if nbgrader has no such submission."""
         notebook = gradebook.find_submission_notebook(key.notebook, key.section, key.student)
-
-        def rows(table: Any) -> dict[str, Any]:
-            found = gradebook.db.query(table).filter(table.notebook_id == notebook.id)
-            return {row.cell.name: row for row in found.options(joinedload(table.cell))}
-
-        return cls(rows(Grade), rows(Comment))
+        return cls(*({row.name: row for row in rows_of(notebook, table)} for table in (Grade, Comment)))
 
     def find_grade(self, name: str, *_: str) -> Any:
         return _found(self.grades, name)

@@ -15,11 +15,14 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from autograder.errors import CouldNotRun
 from autograder.nbgrader.batch import Key
+from autograder.nbgrader.stored import keep_report
 from autograder.render.cell import cell_html
 from autograder.render.clean import html_prose
 from autograder.report import ExerciseResult, Report
 
-__all__ = ["IsolatedExecute"]
+__all__ = ["NOTES", "IsolatedExecute"]
+
+NOTES = "autograder-notes"  # id of the cell with the notes
 
 
 class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
@@ -42,6 +45,7 @@ class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
                     _write_score(cell, results[cell.metadata.nbgrader["grade_id"]])
         if report.notes:
             nb.cells.insert(0, _notes(report.notes))
+        keep_report(nb, report)
         resources["autograder"]["report"] = report
         return nb, resources
 
@@ -57,7 +61,7 @@ def _notes(notes: tuple[str, ...]) -> Any:
     """A cell on top that says what was done; inside an HTML block nothing is read as markdown."""
     items = "".join(f"<li>{html_prose(note)}</li>\n" for note in notes)
     cell = nbformat.v4.new_markdown_cell(f"**Notes on this submission**\n\n<ul>\n{items}</ul>")
-    cell.id = "autograder-notes"
+    cell.id = NOTES
     return cell
 
 

@@ -1,6 +1,6 @@
-"""Learners' HTML made harmless before a browser shows it, in nbgrader's feedback and in the formgrader.
+"""Learners' HTML made harmless before an instructor's browser shows it, in the formgrader.
 
-Both pages pipe rendered markdown through the filter `strip_files_prefix` and nothing else; ours takes its
+Its pages pipe rendered markdown through the filter `strip_files_prefix` and nothing else; ours takes its
 place. What stays is text: headings, lists, tables, code, pictures. Links keep working when they lead to
 another site; one into the instructor's own server is only text.
 """

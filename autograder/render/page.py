@@ -1,46 +1,60 @@
 """A report as one self-contained HTML file, and an index page for a batch.
 
-No script, no network, no font or picture from elsewhere: the file can be mailed, printed and archived. Light
-and dark follow the reader's system. It shows what the report holds: for a learner of a cohort, give it
-`Report.visible_copy()`.
+The same page is what `autograder grade --html` writes and what nbgrader gives back as feedback: the second
+has a `Marking`. Light and dark follow the reader's system; it can be mailed, printed and archived. It shows
+what the report holds: for a learner of a cohort, give it `Report.visible_copy()`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from autograder.render.clean import clean, html_prose, html_text
-from autograder.render.parts import badge, css_class, message_html, promise_table
-from autograder.render.style import PAGE_CSS
+from autograder.render.clean import html_prose, html_text
+from autograder.render.document import document
+from autograder.render.material import Lesson, Marking, Material, Written
+from autograder.render.parts import badge
+from autograder.render.prose import inline_html, markdown_html
+from autograder.render.section import exercise_html, notebook_html, pictures_html, written_html
 from autograder.render.words import (
     exercise_state,
     first_words,
     headline,
-    kept,
+    next_step,
     points,
-    points_of,
     report_state,
 )
 from autograder.report import ExerciseResult, Report
 
 __all__ = ["index_page", "report_page"]
 
-CODE_LIMIT = 20_000
-CODE_LINES = 1_000
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+NOTHING = Material()
 
 
-def report_page(report: Report, *, code: Mapping[str, str] | None = None) -> str:
-    """The page of one graded notebook; `code` maps exercise names to the learner's source."""
-    title = f"{report.notebook}, {report.assignment}"
+def report_page(report: Report, material: Material = NOTHING) -> str:
+    """The page of one graded notebook; `material` is what else is known about it."""
+    lesson, marking = material.lesson, material.marking
+    name = html_text(report.notebook, limit=100)
+    title = inline_html(lesson.title) if lesson else name
     header = (
-        f'<p class="ag-course">{html_text(report.assignment, limit=100)}</p>'
-        f"<h1>{html_text(report.notebook, limit=100)}</h1>{_score_line(report)}"
+        f'<p class="ag-course">{html_text(report.assignment, limit=100)} / {name}</p>'
+        f"<h1>{title}</h1>{_score_line(report, marking)}"
     )
-    sections = [_exercise(e, i, (code or {}).get(e.name, "")) for i, e in enumerate(report.exercises, 1)]
-    main = f"{_explanation(report)}{_notes(report.notes)}{_summary(report)}{''.join(sections)}"
-    return _page(title, header, main, _facts(report))
+    written = marking.written if marking else ()
+    parts = [
+        _explanation(report),
+        f'<p class="ag-next"><b>Next step.</b> {html_prose(next_step(report))}</p>',
+        _notes(report.notes),
+        _summary(report, marking),
+        *(exercise_html(e, i, material) for i, e in enumerate(report.exercises, 1)),
+        *(written_html(answer, i) for i, answer in enumerate(written, 1)),
+        pictures_html(material.pictures, report.exercises),
+        notebook_html(material.notebook),
+        _reading(lesson),
+    ]
+    return document(
+        f"{report.notebook}, {report.assignment}", header=header, main="".join(parts), footer=_facts(report)
+    )
 
 
 def index_page(
@@ -53,31 +67,28 @@ def index_page(
     plural = "report" if len(reports) == 1 else "reports"
     stuck = sum(r.outcome == "could_not_run" for r in reports)
     note = f"<p>{stuck} of them could not run; that is not a score. Grade these again.</p>" if stuck else ""
-    return _page("Reports", f"<h1>{len(reports)} {plural}</h1>", note + _table("Submission", rows), "")
+    header = f"<h1>{len(reports)} {plural}</h1>"
+    return document("Reports", header=header, main=note + _table("Submission", rows))
 
 
-def _page(title: str, header: str, main: str, footer: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<title>{html_text(title, limit=200)}</title>\n<style>{PAGE_CSS}</style>\n</head>\n<body>\n"
-        f'<a class="ag-skip" href="#main">Skip to the results</a>\n<header>{header}</header>\n'
-        f'<main id="main" tabindex="-1">\n{main}</main>\n{f"<footer>{footer}</footer>" if footer else ""}\n'
-        "</body>\n</html>\n"
-    )
+def _score_line(report: Report, marking: Marking | None) -> str:
+    score, top = (marking.score, marking.max_score) if marking else (report.score, report.max_score)
+    words = headline(report, score=score, max_score=top) if marking else headline(report)
+    late = ""
+    if marking and marking.late_penalty:
+        before, off = points(marking.score + marking.late_penalty), points(marking.late_penalty)
+        lost = f"{off} point is" if off == "1" else f"{off} points are"
+        late = f'<p class="ag-late">Handed in late: {lost} taken off the {before} you reached.</p>'
+    state = badge(report_state(report)) if report.exercises else ""
+    line = f"{state} <strong>{words}</strong> {_meter(score, top)}"
+    return f'<p class="ag-score">{line}</p>{late}'
 
 
-def _score_line(report: Report) -> str:
-    words = f"{badge(report_state(report))} <strong>{headline(report)}</strong>"
-    return f'<p class="ag-score">{words} {_meter(report)}</p>'
-
-
-def _meter(report: Report) -> str:
+def _meter(score: float, max_score: float) -> str:
     """The label says what the bar shows; the text inside is for readers without <meter>."""
-    top = max(report.max_score, report.score, 1e-9)
-    words = f"{points(report.score)} of {points(report.max_score)} points"
-    return f'<meter min="0" max="{top:g}" value="{report.score:g}" aria-label="{words}">{words}</meter>'
+    top = max(max_score, score, 1e-9)
+    words = f"{points(score)} of {points(max_score)} points"
+    return f'<meter min="0" max="{top:g}" value="{score:g}" aria-label="{words}">{words}</meter>'
 
 
 def _explanation(report: Report) -> str:
@@ -99,33 +110,58 @@ def _notes(notes: Iterable[str]) -> str:
     )
 
 
-def _summary(report: Report) -> str:
-    rows = "".join(_summary_row(e, i) for i, e in enumerate(report.exercises, 1))
-    return _table("Exercise", rows)
+def _summary(report: Report, marking: Marking | None) -> str:
+    rows = [_summary_row(e, i, marking) for i, e in enumerate(report.exercises, 1)]
+    rows += [_written_row(answer, i) for i, answer in enumerate(marking.written if marking else (), 1)]
+    return _table("Exercise", "".join(rows))
 
 
 def _table(first: str, rows: str) -> str:
     columns = (("", first), ("", "Result"), ("", "Points"), (' class="ag-look"', "What to look at first"))
     head = "".join(f'<th scope="col"{kind}>{title}</th>' for kind, title in columns)
-    return f"<table><caption>{first}s</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _summary_row(exercise: ExerciseResult, place: int) -> str:
-    bonus = " bonus" if exercise.bonus else ""
-    name = html_text(exercise.name, limit=100)
     return (
-        f'<tr><th scope="row" class="ag-name"><a href="#exercise-{place}"><code>{name}</code></a></th>'
-        f"<td>{badge(exercise_state(exercise))}</td>"
-        f'<td class="ag-number">{points(exercise.score)} / {points(exercise.max_score)}{bonus}</td>'
-        f'<td class="ag-look">{html_prose(first_words(exercise), limit=240)}</td></tr>'
+        f'<table class="ag-summary"><caption>{first}s</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _summary_row(exercise: ExerciseResult, place: int, marking: Marking | None) -> str:
+    mark = marking.marks.get(exercise.name) if marking else None
+    score = mark.score if mark else exercise.score
+    more = (" bonus" if exercise.bonus else "") + (" by hand" if mark and mark.by_hand else "")
+    return _row(
+        f"#exercise-{place}",
+        exercise.name,
+        badge(exercise_state(exercise)),
+        f"{points(score)} / {points(exercise.max_score)}{more}",
+        html_prose(first_words(exercise), limit=240),
+    )
+
+
+def _written_row(answer: Written, place: int) -> str:
+    graded = answer.score is not None
+    word = f'<span class="ag-badge">{"graded by hand" if graded else "not graded yet"}</span>'
+    score = points(answer.score) if answer.score is not None else "?"
+    return _row(
+        f"#written-{place}",
+        answer.name,
+        word,
+        f"{score} / {points(answer.max_score)}",
+        "Your instructor wrote a comment." if answer.comment.strip() else "",
+    )
+
+
+def _row(link: str, name: str, result: str, score: str, look: str) -> str:
+    return (
+        f'<tr><th scope="row" class="ag-name"><a href="{link}"><code>{html_text(name, limit=100)}</code></a>'
+        f'</th><td>{result}</td><td class="ag-number">{score}</td><td class="ag-look">{look}</td></tr>'
     )
 
 
 def _index_row(report: Report, label: str, link: str) -> str:
     name = html_text(label, limit=200)
     name = f'<a href="{quote(link)}">{name}</a>' if link else name
-    open_exercises = [e for e in report.exercises if e.outcome != "passed"]
-    first = open_exercises[0] if open_exercises else None
+    first = next((e for e in report.exercises if e.outcome != "passed"), None)
     look = (
         f"<code>{html_text(first.name, limit=100)}</code>: {html_prose(first_words(first), limit=240)}"
         if first
@@ -138,37 +174,13 @@ def _index_row(report: Report, label: str, link: str) -> str:
     )
 
 
-def _exercise(exercise: ExerciseResult, place: int, source: str) -> str:
-    state = exercise_state(exercise)
-    name = html_text(exercise.name, limit=100)
-    head = (
-        f'<div class="ag-head"><h2 id="exercise-{place}"><code>{name}</code></h2>{badge(state)}'
-        f'<span class="ag-number">{points_of(exercise)}, {kept(exercise)}</span></div>'
-    )
-    table = promise_table(exercise) if exercise.tests else ""
-    return (
-        f'<section class="ag-exercise {css_class(state)}" aria-labelledby="exercise-{place}">{head}'
-        f"{message_html(exercise)}{table}{_code(source, name)}</section>\n"
-    )
-
-
-def _code(source: str, name: str) -> str:
-    if not source.strip():
+def _reading(lesson: Lesson | None) -> str:
+    if lesson is None or not lesson.reading:
         return ""
     return (
-        f"<details><summary>Your code of {name}</summary>"
-        f'<pre tabindex="0"><code>{_highlight(source)}</code></pre></details>'
+        '<section aria-labelledby="reading"><h2 id="reading">To read on</h2>'
+        f'<div class="ag-text">{markdown_html(lesson.reading)}</div></section>'
     )
-
-
-def _highlight(source: str) -> str:
-    """Escaped Python with classes for colour."""
-    from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-    from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
-
-    text = clean(source, limit=CODE_LIMIT, lines=CODE_LINES)
-    return str(highlight(text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True, classprefix="t-")))
 
 
 def _facts(report: Report) -> str:

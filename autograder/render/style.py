@@ -78,63 +78,97 @@ CARD_CSS = f"""
 {_SHARED}"""
 
 PAGE_CSS = f"""
-:root{{color-scheme:light dark;{_LIGHT}--ag-page:#fff}}
+:root{{color-scheme:light dark;{_LIGHT}--ag-page:#fff;--ag-width:62rem}}
 @media screen and (prefers-color-scheme:dark){{:root{{{_DARK}--ag-page:#0f141a}}}}
 *{{box-sizing:border-box}}
-body{{margin:0;background:var(--ag-page);color:var(--ag-text);font:16px/1.55 system-ui,"Segoe UI",sans-serif}}
-header,main,footer{{max-width:62rem;margin:0 auto;padding:0 1.25rem}}
-header{{padding-top:2rem}}
-footer{{padding-bottom:3rem;color:var(--ag-muted)}}
-h1{{font-size:2rem;line-height:1.2;margin:.1em 0 .3em}}
-h2{{font-size:1.35rem;margin:0;overflow-wrap:anywhere}}
-h3{{font-size:1.02rem;margin:1.2rem 0 .3rem}}
+html{{scroll-padding-top:1rem}}
+body{{margin:0;background:var(--ag-page);color:var(--ag-text);font:16px/1.6 system-ui,"Segoe UI",sans-serif;
+ overflow-wrap:break-word}}
+header,footer{{background:var(--ag-soft);padding:2.2rem max(1.25rem,50vw - var(--ag-width)/2)}}
+header{{border-bottom:1px solid var(--ag-line)}}
+footer{{border-top:1px solid var(--ag-line);margin-top:3rem;color:var(--ag-muted)}}
+main{{max-width:calc(var(--ag-width) + 2.5rem);margin:0 auto;padding:1.6rem 1.25rem 0;outline:0}}
+h1{{font-size:2.1rem;line-height:1.2;font-weight:650;letter-spacing:-.01em;margin:.15em 0 .5em}}
+h2{{font-size:1.3rem;line-height:1.3;font-weight:650;margin:0;overflow-wrap:anywhere}}
+main>section:not(.ag-exercise)>h2{{margin-top:2.6rem}}
+h3,.ag-heading{{font-size:1.02rem;font-weight:650;margin:1.4rem 0 .4rem}}
+footer h2{{font-size:1.05rem}}
 a{{color:var(--ag-link);text-underline-offset:.15em}}
-:focus-visible{{outline:3px solid var(--ag-link);outline-offset:2px}}
+:focus-visible{{outline:3px solid var(--ag-link);outline-offset:2px;border-radius:3px}}
 .ag-skip{{position:absolute;left:-999rem}}
 .ag-skip:focus{{left:1rem;top:1rem;background:var(--ag-page);padding:.6rem 1rem;
  border:2px solid var(--ag-link)}}
 .ag-course{{margin:0;color:var(--ag-muted);font-weight:600}}
-.ag-score{{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem 1rem;margin:.6rem 0 1.4rem;
- font-size:1.1rem}}
-.ag-score meter{{width:16rem;height:1.4rem}}
-code,pre{{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.92em}}
+.ag-score{{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem 1rem;margin:0;font-size:1.1rem}}
+.ag-score meter{{width:16rem;max-width:100%;height:1.3rem}}
+.ag-late{{margin:.6rem 0 0}}
+.ag-next{{margin:0 0 1.4rem;padding:.8rem 1.1rem;background:var(--ag-idle-bg);border-radius:10px}}
+code,pre{{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.88em}}
+pre code{{font-size:1em}}
+math{{font-size:1.08em}}
 table{{width:100%;border-collapse:collapse;margin:.6rem 0}}
-caption{{text-align:left;font-weight:600;padding:.3rem 0}}
-th,td{{text-align:left;vertical-align:top;padding:.5rem .9rem .5rem 0;border-top:1px solid var(--ag-line);
+caption{{text-align:left;font-weight:650;padding:.3rem 0}}
+th,td{{text-align:left;vertical-align:top;padding:.55rem 1rem .55rem 0;border-top:1px solid var(--ag-line);
  overflow-wrap:anywhere}}
 th{{color:var(--ag-muted);font-weight:600}}
+thead th{{overflow-wrap:normal;border-top:0;padding-top:.2rem;padding-bottom:.3rem;font-size:.92rem}}
 tbody th{{color:inherit;font-weight:400}}
+.ag-summary{{margin-bottom:2rem}}
+.ag-summary caption{{font-size:1.3rem}}
+.ag-summary td,.ag-summary th{{line-height:1.5}}
 .ag-number{{white-space:nowrap;font-variant-numeric:tabular-nums}}
 .ag-name{{white-space:nowrap}}
-thead th{{overflow-wrap:normal}}
+.ag-look{{width:50%}}
 .ag-table{{table-layout:fixed}}
 .ag-table th:first-child,.ag-table td:first-child{{width:9.5rem}}
-.ag-exercise{{border:1px solid var(--ag-line);border-left:6px solid var(--ag-idle);border-radius:10px;
- padding:1.1rem 1.3rem;margin:1.4rem 0}}
+.ag-exercise table caption{{color:var(--ag-muted);font-size:.92rem}}
+.ag-exercise{{border:1px solid var(--ag-line);border-left:4px solid var(--ag-idle);border-radius:12px;
+ padding:1.2rem 1.4rem;margin:1.2rem 0}}
 .ag-exercise.ag-passed{{border-left-color:var(--ag-good)}}
 .ag-exercise.ag-not-yet{{border-left-color:var(--ag-open)}}
 .ag-exercise.ag-error{{border-left-color:var(--ag-bad)}}
-.ag-head{{display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:center}}
-.ag-head .ag-number{{margin-left:auto;color:var(--ag-muted)}}
-pre code{{font-size:1em}}
-.ag-pre{{max-height:18rem}}
+.ag-head{{display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:center;margin-bottom:.4rem}}
+.ag-head .ag-number{{margin-left:auto;color:var(--ag-muted);font-size:.95rem}}
+.ag-comment{{border-left:4px solid var(--ag-name);background:var(--ag-soft);padding:.5rem .9rem;
+ margin:.7rem 0;border-radius:0 6px 6px 0}}
+.ag-comment p{{margin:.3rem 0}}
 pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:8px;padding:.8rem 1rem;
- margin:.5rem 0;overflow:auto;max-height:36rem;line-height:1.5}}
-summary{{cursor:pointer;color:var(--ag-link);padding:.25rem 0;min-height:24px}}
+ margin:.5rem 0;overflow:auto;line-height:1.5}}
+.ag-code{{white-space:pre-wrap;overflow-wrap:anywhere}}
+details{{margin:.15rem 0}}
+summary{{cursor:pointer;color:var(--ag-link);padding:.3rem 0;min-height:24px}}
+summary:hover{{text-decoration:underline;text-underline-offset:.15em}}
+.ag-text{{max-width:46rem}}
+.ag-text ul,.ag-text ol{{padding-left:1.4rem}}
+.ag-text li{{margin:.3rem 0}}
+details>.ag-text{{border-left:2px solid var(--ag-line);padding-left:1.1rem;margin:.4rem 0 .8rem}}
+figure{{margin:1rem 0}}
+figure img{{display:block;max-width:100%;height:auto;background:#fff;border:1px solid var(--ag-line);
+ border-radius:8px;padding:.4rem}}
+figcaption{{color:var(--ag-muted);font-size:.95rem;margin-top:.4rem;max-width:46rem}}
+.ag-attempts{{width:auto;min-width:60%}}
+.ag-attempts td,.ag-attempts th{{padding:.35rem 1.6rem .35rem 0}}
 .ag-notes{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:8px;
  padding:.5rem 1rem .5rem 2rem;margin:.5rem 0 1.2rem}}
 dl{{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:.6rem 0;font-size:.95rem}}
 dd{{margin:0;overflow-wrap:anywhere}}
-.t-k,.t-kc,.t-kn,.t-ow{{color:var(--ag-key)}}
-.t-s,.t-s1,.t-s2,.t-sd,.t-sa,.t-si,.t-mi,.t-mf{{color:var(--ag-string)}}
-.t-nf,.t-nc,.t-nd,.t-fm{{color:var(--ag-name)}}
-.t-c1,.t-c{{color:var(--ag-muted);font-style:italic}}
-@media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.6rem}}
- .ag-name,.ag-number{{white-space:normal}}.ag-name{{min-width:8rem}}
- .ag-exercise{{padding:.9rem}}.ag-table th:first-child,.ag-table td:first-child{{width:8.6rem}}}}
-@media print{{:root{{color-scheme:light}}body{{font-size:11pt}}
- details::details-content{{content-visibility:visible;block-size:auto}}
- header,main,footer{{max-width:none;padding:0}}pre{{max-height:none;
- white-space:pre-wrap}}.ag-exercise{{break-inside:avoid-page}}.ag-skip{{display:none}}
- .ag-badge{{border:1px solid currentcolor}}}}
+.t-k,.t-kc,.t-kd,.t-kn,.t-kr,.t-ow{{color:var(--ag-key)}}
+.t-s,.t-s1,.t-s2,.t-sa,.t-sb,.t-se,.t-sh,.t-si,.t-sr,.t-mb,.t-mf,.t-mh,.t-mi,.t-mo{{color:var(--ag-string)}}
+.t-kt,.t-nf,.t-nc,.t-nd,.t-fm{{color:var(--ag-name)}}
+.t-c,.t-c1,.t-ch,.t-cm,.t-sd{{color:var(--ag-muted)}}
+.t-c,.t-c1{{font-style:italic}}
+@media (max-width:40rem){{.ag-look{{display:none}}h1{{font-size:1.7rem}}header{{padding-top:1.4rem}}
+ .ag-name,.ag-number{{white-space:normal}}.ag-summary td,.ag-summary th{{padding-right:.6rem}}
+ .ag-exercise{{padding:.9rem}}.ag-head .ag-number{{margin-left:0;width:100%}}
+ .ag-table thead{{display:none}}.ag-table tbody,.ag-table tr,.ag-table td{{display:block}}
+ .ag-table td{{padding-right:0}}.ag-table td:first-child{{width:auto;padding-bottom:0}}
+ .ag-table td+td{{border-top:0;padding-top:.25rem}}
+ dl{{grid-template-columns:1fr}}dd{{margin-bottom:.4rem}}
+ .ag-attempts td,.ag-attempts th{{padding-right:.7rem}}
+ .ag-attempts{{font-size:.9rem}}.ag-attempts .ag-badge,.ag-summary .ag-badge{{white-space:normal}}}}
+@media print{{:root{{color-scheme:light}}body{{font-size:10.5pt}}
+ details:not(.ag-aside)::details-content{{content-visibility:visible;block-size:auto}}
+ header,main,footer{{max-width:none;padding:.5rem 0;background:none}}
+ pre{{white-space:pre-wrap}}.ag-head,figure,tr{{break-inside:avoid-page}}h2,h3,.ag-head,summary{{break-after:avoid-page}}
+ .ag-skip{{display:none}}.ag-badge{{border:1px solid currentcolor}}}}
 {_SHARED}"""

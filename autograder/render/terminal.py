@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.render.clean import clean, one_line
+from autograder.render.material import Lesson
 from autograder.render.words import (
     SYMBOLS,
     Promise,
@@ -25,6 +26,7 @@ from autograder.render.words import (
     first_words,
     headline,
     kept,
+    next_step,
     paragraphs,
     points,
     points_of,
@@ -57,23 +59,25 @@ def print_reports(
     reports: Sequence[Report],
     *,
     labels: Sequence[str] | None = None,
+    lessons: Sequence[Lesson | None] | None = None,
     console: Console | None = None,
     details: bool | None = None,
 ) -> None:
     """One report: its table, then what is open in detail. Several: a row each, details only on request."""
+    lessons = lessons or [None] * len(reports)
     console = console or Console()
     names = labels or _names(reports)
     if len(reports) != 1:
         console.print(batch_table(reports, labels=names, console=console))
     if details is None:
         details = len(reports) == 1
-    for name, report in zip(names, reports, strict=True):
+    for name, report, lesson in zip(names, reports, lessons, strict=True):
         if details or len(reports) == 1:
             console.print()
             console.print(Pen.of(console).text(name, "bold"))
             console.print(report_table(report, console=console))
         if details:
-            console.print(report_details(report, console=console))
+            console.print(report_details(report, console=console, lesson=lesson))
         if details or len(reports) == 1:
             console.print(_facts(report, Pen.of(console)))
 
@@ -117,8 +121,8 @@ def batch_table(
     return _table("Submission", rows, Pen.of(console))
 
 
-def report_details(report: Report, *, console: Console) -> RenderableType:
-    """Of each exercise that is not passed: its message, and every promise with the evidence."""
+def report_details(report: Report, *, console: Console, lesson: Lesson | None = None) -> RenderableType:
+    """Of each exercise that is not passed: its message, where to read again, every promise with evidence."""
     pen = Pen.of(console)
     parts: list[RenderableType] = []
     for exercise in report.exercises:
@@ -129,6 +133,8 @@ def report_details(report: Report, *, console: Console) -> RenderableType:
         parts += [Text(), head]
         for label, text in paragraphs(exercise.message):
             parts.append(_indent(pen.text(f"{label}: {text}" if label else text, limit=600)))
+        if passage := lesson and lesson.passages.get(exercise.name):
+            parts.append(_indent(pen.text(f"Read again: {passage.heading}, in {lesson.file}", limit=600)))
         shown = promises(exercise)
         width = max((len(promise.state) for promise in shown), default=0) + len("? ")
         for promise in shown:
@@ -212,6 +218,7 @@ def _facts(report: Report, pen: Pen) -> RenderableType:
         Text(),
         *notes,
         pen.text(headline(report), "bold"),
+        pen.text(f"Next step: {next_step(report)}", limit=400),
         pen.text(f"isolation {report.sandbox}, seed {report.seed}{official}"),
     )
 

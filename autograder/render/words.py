@@ -23,6 +23,7 @@ __all__ = [
     "first_words",
     "headline",
     "kept",
+    "next_step",
     "paragraphs",
     "points",
     "points_of",
@@ -43,6 +44,14 @@ SYMBOLS: dict[State, tuple[str, str]] = {  # (for a display that has them, for p
     "error": ("!", "!"),
     "to do": ("\N{HORIZONTAL ELLIPSIS}", "."),
     "could not run": ("?", "?"),
+}
+
+
+NEXT: dict[State, str] = {
+    "not yet": "Go on with `{name}`: read its message and its rules once more, change your cell, "
+    'then run `check("{name}")`.',
+    "error": "Go on with `{name}`: your code stops before there is a result; its message says where.",
+    "to do": 'Begin `{name}`: write your answer in its cell, then run `check("{name}")`.',
 }
 
 
@@ -130,14 +139,16 @@ def kept(exercise: ExerciseResult) -> str:
     return f"{passed} of {len(all_of_them)} {plural} kept"
 
 
-def headline(report: Report) -> str:
-    """`31.5 of 40 points (2 of them bonus), 7 of 9 exercises passed`."""
+def headline(report: Report, *, score: float | None = None, max_score: float | None = None) -> str:
+    """`31.5 of 40 points (2 of them bonus), 7 of 9 exercises passed`; a course may have its own `score`."""
     bonus = math.fsum(e.score for e in report.exercises if e.bonus)
-    extra = f" ({points(bonus)} of them bonus)" if bonus else ""
+    extra = f" ({points(bonus)} of them bonus)" if bonus and score is None else ""
     core = [e for e in report.exercises if not e.bonus]
     passed = sum(e.outcome == "passed" for e in core)
     plural = "exercise" if len(core) == 1 else "exercises"
-    total = f"{points(report.score)} of {points(report.max_score)} points{extra}"
+    score = report.score if score is None else score
+    max_score = report.max_score if max_score is None else max_score
+    total = f"{points(score)} of {points(max_score)} points{extra}"
     return f"{total}, {passed} of {len(core)} {plural} passed"
 
 
@@ -157,6 +168,21 @@ def first_words(exercise: ExerciseResult) -> str:
     found = paragraphs(exercise.message)
     named = next((text for label, text in found if label and LOOKS_LIKE.startswith(label)), "")
     return named or (found[0][1] if found else "")
+
+
+def next_step(report: Report) -> str:
+    """One sentence: what has been begun comes before what has not, and all that counts before a bonus."""
+    if report.outcome == "could_not_run":
+        return "Grade this notebook again: something could not be graded, and that is not your fault."
+    core = [(exercise_state(e), one_line(e.name, limit=100)) for e in report.exercises if not e.bonus]
+    begun = [(state, name) for state, name in core if state in ("not yet", "error")]
+    for state, name in (*begun, *core):
+        if state in NEXT:
+            return NEXT[state].format(name=name)
+    open_bonus = next((e.name for e in report.exercises if e.bonus and e.outcome != "passed"), "")
+    if open_bonus:
+        return f"All that counts is right. If you like, try the bonus `{one_line(open_bonus, limit=100)}`."
+    return "Everything is right. Go on with the next notebook."
 
 
 def _promise(name: str, runs: Sequence[TestResult], said: str) -> Promise:

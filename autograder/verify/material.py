@@ -29,7 +29,7 @@ CONTRACT = re.compile(r"^\s*[-*] \*\*[RF]\d+\*\*")
 MARKS = {"exercise", "wrong", "right"}
 PINNED = ("torch", "numpy", "pytest")
 # Parts of the package that no proof depends on.
-ASIDE = {"hidden", "render", "nbgrader", "cohort", "commands", "__pycache__"}
+ASIDE = {"hidden", "render", "atlas", "nbgrader", "cohort", "commands", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)

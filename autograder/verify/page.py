@@ -29,7 +29,7 @@ COLUMNS = (
     "seconds",
     "sound",
 )
-WIDE = "header,main,footer{max-width:90rem}"
+WIDE = ":root{--ag-width:88rem}"
 LEGEND = (
     ("tests", "visible + hidden test functions, each with its parameters"),
     ("rules", "rules of the contract that a test rests on; freedoms that a right variant uses"),

@@ -200,22 +200,6 @@ def test_what_is_no_bug_is_a_sentence(statement: str, said: str) -> None:
     assert done.stderr.startswith(said)
 
 
-def test_the_list_of_scores_names_the_exercises() -> None:
-    from autograder.nbgrader.pages import with_names
-
-    lines = (
-        '<head></head><li><a href="#double">Test cell</a> (Score: 2.0 / 2.0)</li>'
-        '<li><a href="#comment-double-answer">Comment</a></li><li><a href="#more">Test cell</a></li>'
-        '<div class="panel-body"><a href="#own">Test cell</a>'
-    )
-    page = with_names(lines, {"more"})
-    assert '<a href="#double">double</a> (Score: 2.0 / 2.0)' in page
-    assert '<a href="#comment-double-answer">what to look at in double</a>' in page
-    assert '<a href="#more">more (bonus)</a>' in page
-    assert page.endswith('<a href="#own">Test cell</a>')  # the learner's own text is left alone
-    assert "summary { display: list-item" in page
-
-
 def test_generate_assignment_does_not_skip_what_a_clone_has() -> None:
     """release/ is committed; were it skipped, the gradebook would know none of its cells."""
     from autograder.nbgrader import configure

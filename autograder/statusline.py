@@ -14,14 +14,14 @@ from typing import Any
 
 from autograder.render.clean import html_prose, one_line
 
-__all__ = ["Progress"]
+__all__ = ["StatusLine"]
 
 AFTER_SECONDS = 1.0
 AGAIN_SECONDS = 0.5
 WIDTH = 100
 
 
-class Progress:
+class StatusLine:
     """Use as a context manager around the tests; `tell` what runs, `show` the result in its place."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Progress:
         context = contextvars.copy_context()  # so that the output goes to the cell that asked
         self._thread = threading.Thread(target=context.run, args=(self._watch,), daemon=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> StatusLine:
         self._thread.start()
         return self
 
