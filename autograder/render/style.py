@@ -72,7 +72,7 @@ CARD_CSS = f"""
 .ag-card summary{{cursor:pointer;color:var(--ag-link);padding:.15em 0}}
 .ag-card .ag-hint{{border-left:3px solid var(--ag-line);padding:.1em .9em;margin:.2em 0 .5em}}
 .ag-cards .ag-card .ag-hint pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:6px;
- padding:.5em .7em;overflow:auto}}
+ padding:.5em .7em;white-space:pre-wrap;overflow-wrap:anywhere}}
 .ag-card.ag-summary .ag-table th:nth-child(3),.ag-card.ag-summary .ag-table td:nth-child(3){{width:8.5em}}
 .ag-cards .ag-note{{color:var(--ag-muted);font-size:.92em}}
 {_SHARED}"""
