@@ -19,6 +19,7 @@ from autograder.bank import Variant
 from autograder.errors import TimeLimit
 from autograder.submission import Submission, local
 from autograder.suite import Planned, Suite
+from autograder.testing import ANOTHER_OPTION
 from autograder.trace import Trace, alike
 
 __all__ = ["BUDGET_SECONDS", "looks_like", "where_to_look"]
@@ -138,7 +139,7 @@ def where_to_look(traces: Mapping[Planned, Trace]) -> str:
     if first is None or not first.rules or traces[first].unwritten:
         return ""
     ending = traces[first].ending
-    if ending.kind == "raised" and ending.detail in SLIPS:
+    if (ending.kind == "raised" and ending.detail in SLIPS) or ending.detail == ANOTHER_OPTION:
         return ""
     return f"{_rules(first.rules)} of the contract"
 

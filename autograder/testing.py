@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 UNANSWERED = "Unanswered"  # the kind of a learner's error: no option is chosen yet
+ANOTHER_OPTION = "another option"  # the kind of a mismatch: the test itself explains all of them
 LETTERS = "ABCDEFGH"
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
@@ -102,7 +103,7 @@ def choice(answer: Any, sealed: str) -> None:
     note_comparison(Comparison(chosen, chosen if right else options.mark, None, None, True))
     note_told(options.lines)
     if not right:
-        raise MismatchError("another option", f"You chose {chosen}.")
+        raise MismatchError(ANOTHER_OPTION, f"You chose {chosen}.")
 
 
 def letter(answer: Any, letters: str = LETTERS) -> str:

@@ -95,7 +95,7 @@ def _wrong_variants(place: Place) -> list[Variant]:
     """Of the bank, where the whole course is at hand; without it there are no fingerprints."""
     with contextlib.suppress(CourseError, OSError):
         course = Course.find(place.tests.parent)
-        path = course.bank_file(place.tests.parent.name, place.tests.stem.removeprefix("test_"))
+        path = course.bank_file(place.section, place.name)
         return [v for v in _bank(path, path.stat().st_mtime_ns) if v.exercise == place.exercise.name]
     return []
 

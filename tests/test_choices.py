@@ -14,10 +14,11 @@ from autograder.compare import MismatchError
 from autograder.errors import CourseError, LearnerError
 from autograder.fingerprints import looks_like
 from autograder.nbgrader.stubs import ClearSolutions
+from autograder.regions import stub
 from autograder.render.card import card_html, card_text
 from autograder.render.cell import cell_html
 from autograder.report import ExerciseResult, Report
-from autograder.source import load_authored, stub
+from autograder.source import load_authored
 from autograder.submission import Submission, local
 from autograder.suite import Suite
 from autograder.testing import choice, letter

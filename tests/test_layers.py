@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "record", "magics", "forbid", "merge", "choices"},
+    {"errors", "schema", "record", "magics", "forbid", "merge", "choices", "regions"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter", "lab"},
     {"journal"},
     {"notebooks", "sandbox", "render", "trace"},

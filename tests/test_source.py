@@ -9,7 +9,8 @@ import pytest
 
 from autograder.errors import CourseError
 from autograder.layout import Course
-from autograder.source import load_authored, load_section, solved, stub
+from autograder.regions import solved, stub
+from autograder.source import load_authored, load_section
 
 TITLE = "# %% [markdown]\n# # Title\n\n"
 IMPORTS = "# %%\nfrom autograder import check\n\n"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder.source import BEGIN, END
+from autograder.regions import BEGIN, END
 from autograder.verify.material import Sources
 
 __all__ = ["leaks", "shipped_texts"]
