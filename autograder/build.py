@@ -18,8 +18,9 @@ from autograder.errors import CouldNotRun, CourseError
 from autograder.front import check_roadmap, front_matter
 from autograder.layout import Course
 from autograder.notebooks import Cell, load_released, write_notebook
+from autograder.regions import solved, stub
 from autograder.shipping import JUNK, is_plain_file, refuse_strays, shipped
-from autograder.source import Authored, AuthoredCell, load_section, solved, stub
+from autograder.source import Authored, AuthoredCell, load_section
 
 __all__ = ["build", "left_over", "stale"]
 

@@ -1,42 +1,38 @@
-"""`check("softmax")`: the visible tests of one exercise, run in the learner's own kernel.
+"""`check("softmax")`: the visible tests of one exercise, run in the learner's own kernel; `check()`: of all.
 
 Instant and friendly, not official: the code under test shares this process with the tests, which
 `autograder grade` avoids. The same tests, the same words, the same report record. Nothing is written to
-stderr; under nbgrader's Validate a failed check raises.
+stderr; under nbgrader's Validate a failed check raises. Every check is noted in the journal of the work
+folder, which opens the next hint when a failure shows something new.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import linecache
 import os
 import sys
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
+from types import CodeType
+from typing import overload
 
-from autograder.alarm import alarm
-from autograder.bank import Variant, load_bank
-from autograder.errors import CourseError, TimeLimit
-from autograder.fingerprints import BUDGET_SECONDS, looks_like, where_to_look
-from autograder.layout import Course
-from autograder.notebooks import Exercise, load_released
+from autograder.hints import hints_of, open_hints
+from autograder.journal import Journal
+from autograder.place import Place, place_of, this_notebook
 from autograder.render.card import Card
-from autograder.report import VISIBLE_SHARE, ExerciseResult, Report, TestResult
-from autograder.shrink import simplest
-from autograder.submission import Submission, local
-from autograder.suite import Planned, Suite
-from autograder.testing import Simpler
-from autograder.trace import Trace
+from autograder.render.folds import OpenHints
+from autograder.render.words import exercise_state, headline, points
+from autograder.report import ExerciseResult, Report
+from autograder.statusline import StatusLine
+from autograder.visible import SEED, run_visible
 
-__all__ = ["CheckFailed", "check", "run_check"]
+__all__ = ["CheckFailed", "Score", "check", "run_check"]
 
 NOTE = (
     "The other points are for hidden tests: the same promises on other inputs. `autograder grade` runs them."
 )
-
-SEED = 20_170_612  # the learner sees the same inputs at every check, so that a change in the result is theirs
 
 
 class CheckFailed(AssertionError):
@@ -47,137 +43,124 @@ class CheckFailed(AssertionError):
         return [str(self)]
 
 
-def check(name: str) -> None:
+class Score:
+    """What `check()` found: `score` of `max_score` points so far, and the `report` behind them.
+
+    As the value of a notebook's cell it shows the card, once.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self.report = card.report
+        self.score, self.max_score = card.report.score, card.report.max_score
+        self._card = card
+        self._shown = _execution()
+
+    def __repr__(self) -> str:
+        return f"Score: {points(self.score)} of {points(self.max_score)} points so far"
+
+    def _ipython_display_(self) -> None:
+        """The cell that made it has shown the card already."""
+        if self._shown is None or self._shown != _execution():
+            sys.modules["IPython.display"].display(self._card)
+
+
+@overload
+def check(name: str) -> None: ...
+@overload
+def check() -> Score: ...
+def check(name: str | None = None) -> Score | None:
     """Runs the visible tests of exercise `name` against what this notebook defines, and shows a card.
 
-    Raises CourseError if no tests for `name` lie beside the notebook, CheckFailed under nbgrader's Validate.
+    Without a name: of every exercise of this notebook, and gives the score so far.
+
+    Raises CourseError if no tests for `name` lie beside the notebook, or if nothing tells which notebook this
+    is; CheckFailed under nbgrader's Validate.
     """
-    caller = sys._getframe(1)
-    folder = _folder(name)
-    result = run_check(name, caller.f_globals, folder)
-    _show(Card(_report(result, folder), note=NOTE))
-    if os.environ.get("NBGRADER_EXECUTION") and result.outcome != "passed":
-        raise CheckFailed(f"{name}: {result.message}")
+    namespace = sys._getframe(1).f_globals
+    if name is not None:
+        card = _check([place_of(name, namespace)], namespace)
+        found = card.report.exercises[0]
+        _raise_for_nbgrader([f"{name}: {found.message}"] if found.outcome != "passed" else [])
+        return None
+    path, released = this_notebook(namespace)
+    places = [place_of(exercise.name, namespace) for exercise in released.exercises]
+    card = _check([replace(place, notebook=path) for place in places], namespace)
+    open_ones = [e for e in card.report.exercises if e.outcome != "passed"]
+    _raise_for_nbgrader([headline(card.report)] if open_ones else [])
+    return Score(card)
 
 
 def run_check(name: str, namespace: dict[str, object], folder: Path) -> ExerciseResult:
-    """The visible tests of one exercise against a namespace, in this process."""
-    path = _test_file(name, folder)
-    suite = _suite(path, path.stat().st_mtime_ns, frozenset(_exercises_of(path)))
-    exercise = _facts(name, folder)
-    submission = Submission(local(namespace, let_through=(KeyboardInterrupt, TimeLimit)))
-    ends = time.monotonic() + exercise.limit
-    results: list[TestResult] = []
-    traces: dict[Planned, Trace] = {}
-    for planned in suite.planned:
-        if planned.exercise != name:
-            continue
-        if (left := ends - time.monotonic()) <= 0:
-            text = "The time limit of this exercise was used up before this test."
-            results.append(TestResult(planned.name, True, "failed", f"{planned.sentence}\n{text}"))
-            continue
-        with alarm(left):
-            result, traces[planned] = suite.trace(planned, submission, SEED)
-        first = result.outcome == "failed" and all(r.outcome == "passed" for r in results)
-        if first:
-            result = _simplest(suite, planned, submission, (result, traces[planned]), namespace.get(name))
-        results.append(result)
-    looks = ""
-    if any(result.outcome == "failed" for result in results):
-        looks = looks_like(suite, _wrong_variants(name, folder), traces, seed=SEED, budget=BUDGET_SECONDS)
-    whole = ExerciseResult.of(
-        name,
-        results,
-        points=exercise.points,
-        bonus=exercise.bonus,
-        looks_like=looks,
-        where="" if looks else where_to_look(traces),
-    )
-    return replace(whole, score=round(whole.score * VISIBLE_SHARE, 6))
+    """The visible tests of one exercise against a namespace, in this process; shows and notes nothing."""
+    return run_visible(place_of(name, namespace, folder), namespace, lambda _: None)
 
 
-def _simplest(
-    suite: Suite, planned: Planned, submission: Submission, found: tuple[TestResult, Trace], answer: object
-) -> TestResult:
-    """With the input it fails on, and a simpler one if there is one."""
-    if not planned.shrinks:
-        return found[0]
-
-    def again(simpler: Simpler) -> tuple[TestResult, Trace]:
-        with alarm(1.0):
-            return suite.trace(planned, submission, SEED, simpler=simpler)
-
-    code = answer.__code__ if inspect.isfunction(answer) else None
-    return simplest(found, again, names=code.co_varnames[: code.co_argcount] if code else ())
-
-
-def _wrong_variants(name: str, folder: Path) -> list[Variant]:
-    """Of the bank, where the whole course is at hand; without it there are no fingerprints."""
-    with contextlib.suppress(CourseError):
-        course = Course.find(folder)
-        path = course.bank_file(folder.name, _test_file(name, folder).stem.removeprefix("test_"))
-        return [v for v in load_bank(path) if v.exercise == name and v.kind == "wrong"]
-    return []
+def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
+    """Runs, notes and shows the exercises of one notebook."""
+    results = []
+    with StatusLine() as line:
+        for number, place in enumerate(places, 1):
+            lead = f"{place.exercise.name} ({number} of {len(places)} exercises): " if len(places) > 1 else ""
+            results.append(run_visible(place, namespace, lambda text, lead=lead: line.tell(lead + text)))  # type: ignore[misc]
+        report = Report.of(
+            places[0].section,
+            places[0].name,
+            exercises=results,
+            sandbox="none: your own kernel",
+            seed=SEED,
+            verdict_id="",
+        )
+        journal = Journal.find(places[0].tests.parent, section=places[0].section)
+        journal.note(_tried(report), how="check", code={e.name: _answer(namespace, e.name) for e in results})
+        card = Card(report, note=NOTE, hints=_hints(places, report, journal))
+        line.show(card)
+    return card
 
 
-def _report(result: ExerciseResult, folder: Path) -> Report:
-    """The record of one checked exercise, for the card; it has no verdict of its own."""
+def _tried(report: Report) -> Report:
+    """Without the exercises that nobody has begun: to run their check is no attempt, and opens no hint."""
+    begun = [exercise for exercise in report.exercises if exercise_state(exercise) != "to do"]
     return Report.of(
-        folder.name, "", exercises=[result], sandbox="none: your own kernel", seed=SEED, verdict_id=""
+        report.assignment,
+        report.notebook,
+        exercises=begun,
+        sandbox=report.sandbox,
+        seed=report.seed,
+        verdict_id="",
     )
 
 
-def _folder(name: str) -> Path:
-    """Where the tests of `name` lie: the working folder, else its section in the course around it."""
-    here = Path.cwd()
-    with contextlib.suppress(CourseError):
-        if not _tests_for(name, here):
-            course = Course.find(here)
-            for section in course.sections():
-                if _tests_for(name, course.release / section):
-                    return course.release / section
-    return here
+def _hints(places: Sequence[Place], report: Report, journal: Journal) -> dict[str, OpenHints]:
+    """The hints that are open, of each exercise that is not passed."""
+    found: dict[str, OpenHints] = {}
+    for place, result in zip(places, report.exercises, strict=True):
+        if place.notebook is not None and result.outcome == "failed":
+            hints = hints_of(place.notebook, result.name)
+            attempts = journal.attempts(
+                section=report.assignment, notebook=report.notebook, exercise=result.name
+            )
+            found[result.name] = OpenHints(open_hints(hints, attempts), len(hints))
+    return found
 
 
-def _tests_for(name: str, folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("test_*.py")) if name in _exercises_of(path)]
+def _answer(namespace: Mapping[str, object], name: str) -> str:
+    """The cell that defined an answer; '' where that is not known."""
+    value = namespace.get(name)
+    code = getattr(value, "__code__", None)
+    if inspect.isclass(value):
+        methods = [member.__code__ for member in vars(value).values() if inspect.isfunction(member)]
+        code = next(iter(methods), None)
+    if isinstance(code, CodeType):
+        return "".join(linecache.getlines(code.co_filename))
+    return f"{name} = {value!r}" if isinstance(value, str) else ""
 
 
-def _exercises_of(path: Path) -> list[str]:
-    """Names in `@exercise("...")` of a test module, read without running it."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    marks = [line for line in lines if line.startswith("@exercise(")]
-    return [mark.removeprefix("@exercise(").rstrip(")").strip("\"'") for mark in marks]
+def _raise_for_nbgrader(said: Sequence[str]) -> None:
+    if said and os.environ.get("NBGRADER_EXECUTION"):
+        raise CheckFailed(said[0])
 
 
-def _test_file(name: str, folder: Path) -> Path:
-    found = _tests_for(name, folder)
-    if found:
-        return found[0]
-    names = sorted({n for path in folder.glob("test_*.py") for n in _exercises_of(path)})
-    known = f"the exercises here are {', '.join(names)}" if names else "there are no tests in this folder"
-    raise CourseError(f"no tests for an exercise `{name}`: {known}; is the name spelled right?", path=folder)
-
-
-@lru_cache(maxsize=32)
-def _suite(path: Path, _changed: int, exercises: frozenset[str]) -> Suite:
-    return Suite({path: True}, exercises)
-
-
-def _facts(name: str, folder: Path) -> Exercise:
-    """Points and time limit, from the notebook that has the exercise; one point if no notebook tells."""
-    for path in sorted(folder.glob("*.ipynb")):
-        with contextlib.suppress(CourseError):
-            for exercise in load_released(path, folder.name).exercises:
-                if exercise.name == name:
-                    return exercise
-    return Exercise(name, 1.0)
-
-
-def _show(card: Card) -> None:
-    """In a notebook the card, elsewhere its text."""
+def _execution() -> int | None:
+    """The number of the cell that runs, None outside IPython."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None:
-        print(card)
-    else:
-        sys.modules["IPython.display"].display(card)
+    return None if shell is None else int(shell.execution_count)

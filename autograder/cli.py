@@ -19,7 +19,7 @@ __all__ = ["app", "run"]
 
 # In the order of a day's work. Each is a function (or, with commands of its own, a typer application) named
 # like its module; such a module imports nothing heavy at its top, so that --help stays quick.
-COMMANDS = ("start", "grade", "progress", "build", "verify", "cohort", "doctor")
+COMMANDS = ("start", "grade", "watch", "progress", "build", "verify", "cohort", "doctor")
 INTERRUPTED = 130
 # What `start` does not know it hands on to JupyterLab.
 SETTINGS = {"start": {"allow_extra_args": True, "ignore_unknown_options": True}}

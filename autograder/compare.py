@@ -214,7 +214,7 @@ def _short(value: Any) -> str:
 
 def _kind(value: Any) -> str:
     if value is None:
-        return "None (is there a return?)"
+        return "None (is there a `return`? `print` only shows a value)"
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, np.ndarray):

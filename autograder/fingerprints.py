@@ -19,12 +19,21 @@ from autograder.bank import Variant
 from autograder.errors import TimeLimit
 from autograder.submission import Submission, local
 from autograder.suite import Planned, Suite
+from autograder.testing import ANOTHER_OPTION
 from autograder.trace import Trace, alike
 
 __all__ = ["BUDGET_SECONDS", "looks_like", "where_to_look"]
 
 BUDGET_SECONDS = 0.8  # of CPU time, for one submission
 LEAST_SHARE = 1 / 3  # of the failed tests; a variant that explains fewer says nothing about the code
+SLIPS = {
+    "NameError",
+    "UnboundLocalError",
+    "SyntaxError",
+    "IndentationError",
+    "ImportError",
+    "ModuleNotFoundError",
+}
 MAX_MESSAGES = 2  # variants that no failed test tells apart; with more than these nothing is said
 
 
@@ -128,6 +137,9 @@ def where_to_look(traces: Mapping[Planned, Trace]) -> str:
     failed = [p for p, trace in traces.items() if not trace.passed and trace.ending.kind != "unfinished"]
     first = next(iter(sorted(failed, key=lambda planned: not planned.visible)), None)
     if first is None or not first.rules or traces[first].unwritten:
+        return ""
+    ending = traces[first].ending
+    if (ending.kind == "raised" and ending.detail in SLIPS) or ending.detail == ANOTHER_OPTION:
         return ""
     return f"{_rules(first.rules)} of the contract"
 

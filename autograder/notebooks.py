@@ -103,8 +103,12 @@ def read_percent(path: Path) -> tuple[PercentCell, ...]:
     )
 
 
-def load_released(path: Path, section: str) -> Released:
-    """Read a released notebook; its name is the file's."""
+def load_released(path: Path, section: str = "") -> Released:
+    """Read a released notebook; its name is the file's.
+
+    Without `section` it may be a learner's copy anywhere on disk: section and name are those it was released
+    under, as its metadata say.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         cells = tuple(
@@ -112,6 +116,9 @@ def load_released(path: Path, section: str) -> Released:
             for cell in content["cells"]
         )
         exercises = tuple(_exercise(cell.metadata["autograder"]) for cell in cells if cell.role == "check")
+        origin = {} if section else content["metadata"].get("autograder", {})
+        section = section or str(origin.get("section", path.parent.name))
+        name = str(origin.get("notebook", path.stem))
     except FileNotFoundError:
         raise CourseError(f"no such notebook; run `autograder build {section}`", path=path) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -119,7 +126,7 @@ def load_released(path: Path, section: str) -> Released:
             f"not a released notebook ({type(error).__name__}: {error}); run `autograder build {section}`",
             path=path,
         ) from error
-    return Released(section, path.stem, cells, exercises)
+    return Released(section, name, cells, exercises)
 
 
 def write_notebook(cells: Iterable[Cell], metadata: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,8 @@ class Order:
     def report(self, answer: dict[str, Any]) -> Report:
         if "error" in answer:
             raise CouldNotRun(answer["error"])
-        notes = [*self.repaired.notes, *(f"{label} stopped: {why}" for label, why in answer["cells"].items())]
+        stopped = (f"{label} stopped: {_once(why)}" for label, why in answer["cells"].items())
+        notes = [*self.repaired.notes, *stopped]
         return Report.of(
             self.assignment.released.section,
             self.assignment.released.name,
@@ -116,8 +118,14 @@ class Order:
         """If the answer cell itself stopped, that is the news, not the tests."""
         for cell in self.repaired.cells:
             if cell.exercise == exercise.name and cell.label in stopped:
-                return f"The answer cell stopped before `{exercise.name}` was defined: {stopped[cell.label]}"
+                why = _once(stopped[cell.label])
+                return f"The answer cell stopped before `{exercise.name}` was defined: {why}"
         return ""
+
+
+def _once(why: str) -> str:
+    """Why a cell stopped, without the place that Python writes into a syntax error: ours follows."""
+    return re.sub(r" \(<[^<>]*>, line \d+\)(?= \()", "", why)
 
 
 def runs_of(exercise: str, seeds: Sequence[int], answer: dict[str, Any]) -> list[Run]:

@@ -12,7 +12,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Call", "Comparison", "Log", "note_call", "note_comparison", "note_timing", "recording"]
+__all__ = [
+    "Call",
+    "Comparison",
+    "Log",
+    "note_call",
+    "note_comparison",
+    "note_timing",
+    "note_told",
+    "recording",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,15 @@ class Call:
 
 @dataclass(slots=True)
 class Log:
-    """What has been noted so far; of the calls only the last; whether time was measured."""
+    """What has been noted so far; of the calls only the last; whether time was measured.
+
+    `told` is what a test has to say however it ends.
+    """
 
     comparisons: list[Comparison] = field(default_factory=list)
     call: Call | None = None
     timed: bool = False
+    told: str = ""
 
 
 _log: ContextVar[Log | None] = ContextVar("log", default=None)
@@ -67,6 +80,12 @@ def note_timing() -> None:
     """Keeps that time was measured, if somebody records."""
     if log := _log.get():
         log.timed = True
+
+
+def note_told(text: str) -> None:
+    """Keeps what the learner shall read below the test's sentence, if somebody records."""
+    if log := _log.get():
+        log.told = text
 
 
 def note_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

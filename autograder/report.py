@@ -12,6 +12,7 @@ observed, what it looks like, where to look.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +41,7 @@ VISIBLE_SHARE = 0.3
 DIGITS = 6
 LOOKS_LIKE = "What it looks like: "
 WHERE = "Where to look: "
+RAISED = "Your code raised "
 SIMPLER = " with simpler inputs"  # in the name of a test: of its second run, in an author's proof
 
 
@@ -225,8 +227,8 @@ def compose_message(
     """Three paragraphs: what we observed, what it looks like, where to look. Empty when all passed.
 
     Without `observed`, the first paragraph is the sentence of the first test that did not pass (one that
-    could not run, then visible ones, then hidden ones) "and N more"; or, when nothing passed and all visible
-    tests ended in the same line (nothing defined, an error), that line.
+    could not run, then visible ones, then hidden ones) "and N more"; or, when all visible tests ended in the
+    same error, or nothing passed and they ended in the same line, that line.
     """
     outcome = outcome_of(tests)
     if not observed and outcome == "could_not_run":
@@ -238,17 +240,24 @@ def compose_message(
         failed = sorted((t for t in tests if t.outcome == "failed"), key=lambda t: not t.visible)
         more = f" (and {len(failed) - 1} more)." if len(failed) > 1 else "."
         first = f"Not yet: {failed[0].sentence.rstrip('.')}{more}"
-        observed = (_same_end(failed) if len(failed) == len(tests) else "") or first
+        end = _same_end(failed) if all(test in failed for test in tests if test.visible) else ""
+        observed = end if end.startswith(RAISED) or len(failed) == len(tests) else ""
+        observed = observed or first
+    if looks_like and any(looks_like in test.evidence for test in tests):
+        looks_like = ""  # a question's own test explains every option
     parts = [("", observed), (LOOKS_LIKE, looks_like), (WHERE, where)]
     return "\n\n".join(f"{label}{text.strip()}" for label, text in parts if text.strip())
 
 
 def _same_end(failed: Sequence[TestResult]) -> str:
-    """The one line of evidence that all visible tests (all tests, when none is visible) share, or ''."""
-    shown = [test for test in failed if test.visible] or failed
-    ends = {test.evidence for test in shown}
-    end = ends.pop() if len(ends) == 1 else ""
-    return "" if "\n" in end else end
+    """The one line of evidence that all visible tests (all tests, when none is visible) share, or ''.
+
+    Of errors of the same kind, and of lines that differ in numbers only, it is the first.
+    """
+    shown = [test.evidence for test in failed if test.visible] or [test.evidence for test in failed]
+    ends = {end.partition(":")[0] if end.startswith(RAISED) else re.sub(r"\d+", "0", end) for end in shown}
+    end = shown[0] if len(ends) == 1 else ""
+    return "" if "\n" in end else f"{end[:1].upper()}{end[1:]}"
 
 
 def _totals(exercises: Iterable[ExerciseResult]) -> tuple[float, float]:

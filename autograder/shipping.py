@@ -13,7 +13,8 @@ from pathlib import Path
 
 from autograder.errors import CourseError
 from autograder.layout import Course, is_notebook_source
-from autograder.source import MARKER, Authored
+from autograder.regions import MARKER
+from autograder.source import Authored
 
 __all__ = ["JUNK", "is_plain_file", "refuse_strays", "shipped"]
 

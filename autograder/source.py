@@ -14,12 +14,10 @@ from pathlib import Path
 from autograder.errors import CourseError
 from autograder.layout import Course
 from autograder.notebooks import DEFAULT_LIMIT, Exercise, PercentCell, read_percent
+from autograder.regions import BEGIN, END, MARKER, stub
 
-__all__ = ["Authored", "AuthoredCell", "load_authored", "load_section", "solved", "stub"]
+__all__ = ["Authored", "AuthoredCell", "load_authored", "load_section"]
 
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-MARKER = re.compile(r"(BEGIN|END) SOLUTION")
-PLACEHOLDER = ("# YOUR CODE HERE", "raise NotImplementedError()")  # nbgrader's own words
 KEYS = ("points", "topics", "forbid", "limit")
 FLAGS = ("bonus", "demo", "[markdown]")
 LONGEST_NAME = 50  # `<name>-answer` is a cell id, of at most 64 characters
@@ -85,26 +83,6 @@ def load_authored(path: Path, section: str) -> Authored:
     except CourseError as error:
         error.path = path
         raise
-
-
-def stub(source: str) -> str:
-    """The answer cell as a learner finds it: each region replaced as nbgrader replaces it."""
-    lines: list[str] = []
-    inside = False
-    for line in source.split("\n"):
-        if line.strip() == BEGIN:
-            inside = True
-            lines += [line.replace(BEGIN, words) for words in PLACEHOLDER]
-        elif line.strip() == END:
-            inside = False
-        elif not inside:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def solved(source: str) -> str:
-    """The answer cell without the marker lines."""
-    return "\n".join(line for line in source.split("\n") if line.strip() not in (BEGIN, END))
 
 
 def _check_beginning(cells: tuple[PercentCell, ...]) -> None:
@@ -227,16 +205,36 @@ def _check_regions(cell: PercentCell) -> None:
 
 
 def _check_definition(answer: PercentCell, name: str) -> None:
-    """The answer cell defines the exercise and nothing else, with and without its solution."""
+    """The answer cell defines the exercise and nothing else, with and without its solution.
+
+    Of a multiple-choice exercise it is a letter, and the empty text without its solution.
+    """
+    if _letters(answer.source, answer, name) and _letters(stub(answer.source), answer, name) == [""]:
+        return
     for text in (answer.source, stub(answer.source)):
         body = _parse(text, answer.line).body
         defined = [getattr(node, "name", ast.unparse(node).splitlines()[0]) for node in body]
         if defined != [name] or not isinstance(body[0], ast.FunctionDef | ast.ClassDef):
             raise CourseError(
                 f"the answer cell must define the function or class `{name}` and nothing else; "
-                f"it has {', '.join(f'`{what}`' for what in defined) or 'nothing outside its solution'}",
+                f"it has {', '.join(f'`{what}`' for what in defined) or 'nothing outside its solution'} "
+                f'(a multiple-choice exercise begins with `{name} = ""`)',
                 line=answer.line,
             )
+
+
+def _letters(source: str, answer: PercentCell, name: str) -> list[str]:
+    """What is assigned to `name`, if the cell does nothing but give it texts; else []."""
+    found: list[str] = []
+    for node in _parse(source, answer.line).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=ast.Constant(value=str(text))) if (
+                target == name
+            ):
+                found.append(text)
+            case _:
+                return []
+    return found
 
 
 def _parse(source: str, header_line: int) -> ast.Module:

@@ -9,7 +9,9 @@ own kernel (`local`).
 from __future__ import annotations
 
 import copy
+import re
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -32,6 +34,9 @@ CATCHABLE: dict[str, type[Exception]] = {
 
 
 CALLABLE = {"method", "function", "type", "builtin_function_or_method"}  # types of what is there to be called
+
+
+KERNEL_CELL = re.compile(r"/ipykernel_\d+/|^<ipython-input")  # the file name that IPython gives to a cell
 
 
 class GraderEndpoint(Endpoint):
@@ -221,6 +226,12 @@ def measure(function: Callable[..., object], *args: object, **kwargs: object) ->
     return value, float(clock() - before)
 
 
+def _locate(error: BaseException) -> str:
+    """Where in a cell of this kernel an error arose: `line 2 of your cell: return x / y`."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if KERNEL_CELL.search(f.filename)]
+    return f"line {frames[-1].lineno} of your cell: {frames[-1].line}" if frames and frames[-1].line else ""
+
+
 def local(namespace: dict[str, Any], *, let_through: tuple[type[BaseException], ...] = ()) -> GraderEndpoint:
     """An endpoint whose other end is this very process: the learner's kernel, or a solution under test."""
     host = Host(namespace, capture=False)
@@ -230,7 +241,7 @@ def local(namespace: dict[str, Any], *, let_through: tuple[type[BaseException], 
         back,
         host.operations,
         stand_in=Callback,
-        locate=host.locate,
+        locate=_locate,
         look_up=host.look_up,
         let_through=let_through,
     )

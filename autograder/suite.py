@@ -26,7 +26,7 @@ from autograder.errors import CouldNotRun, CourseError, Crashed, LearnerError, T
 from autograder.record import recording
 from autograder.report import Outcome, TestResult
 from autograder.submission import Submission
-from autograder.testing import Rng, Simpler
+from autograder.testing import UNANSWERED, Rng, Simpler
 from autograder.trace import Ending, Trace
 
 __all__ = ["Planned", "Suite"]
@@ -88,13 +88,14 @@ class Suite:
             warnings.simplefilter("ignore")  # what an odd result makes torch say is for nobody
             passed = self._call(item)
         error = self._fixtures.error
+        told = f"\n{log.told}" if log.told and planned.visible else ""
         if passed and error is None:
-            result = TestResult(planned.name, planned.visible, "passed", planned.sentence)
+            result = TestResult(planned.name, planned.visible, "passed", f"{planned.sentence}{told}")
             return result, Trace(
                 tuple(log.comparisons), Ending("passed"), tuple(rng.drawn), log.call, log.timed
             )
         outcome, evidence = _judge(error, visible=planned.visible)
-        message = f"{planned.sentence}\n{evidence}" if evidence else planned.sentence
+        message = f"{planned.sentence}\n{evidence}{told}" if evidence else f"{planned.sentence}{told}"
         result = TestResult(planned.name, planned.visible, outcome, message)
         ending = _ending(error, str(item.path))
         return result, Trace(tuple(log.comparisons), ending, tuple(rng.drawn), log.call, log.timed)
@@ -278,10 +279,12 @@ def _learner_evidence(error: LearnerError, *, visible: bool) -> str:
     or it would carry the hidden inputs out."""
     if error.kind == "NotDefined":
         name = f"`{error.message}`" if visible else "What the test asks for"
-        return f"{name} is not defined: has the cell that defines it been run?"
+        return f"{name} is not defined: has the cell that defines it been run, without an error?"
+    if error.kind == UNANSWERED:
+        return "This is still to do: put the letter of your answer between the quotes."
     if error.kind == "NotImplementedError":
         return "This is still to do: your code raises NotImplementedError."
-    text = f": {error.message}" if visible and error.message else ""
+    text = f": {error.message.rstrip('.')}" if visible and error.message else ""
     where = f" ({error.where})" if error.where else ""
     standard = isinstance(getattr(builtins, error.kind, None), type)
     return f"Your code raised {error.kind if visible or standard else 'an error of its own'}{text}{where}."

@@ -1,4 +1,4 @@
-"""What a test module imports: `exercise`, `rule`, `close`, `pure`, `gradients`, `cpu_seconds`.
+"""What a test module imports: `exercise`, `rule`, `close`, `pure`, `gradients`, `cpu_seconds`, `choice`.
 
 `Rng` gives it random inputs.
 
@@ -18,22 +18,30 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from autograder.choices import open_sealed
 from autograder.compare import MismatchError, close
+from autograder.errors import LearnerError
+from autograder.record import Comparison, note_comparison, note_told
 from autograder.submission import Remote, measure, observe
 
 __all__ = [
     "MismatchError",
     "Rng",
     "Simpler",
+    "choice",
     "close",
     "cpu_seconds",
     "exercise",
     "fixed_inputs",
     "gradients",
+    "letter",
     "pure",
     "rule",
 ]
 
+UNANSWERED = "Unanswered"  # the kind of a learner's error: no option is chosen yet
+ANOTHER_OPTION = "another option"  # the kind of a mismatch: the test itself explains all of them
+LETTERS = "ABCDEFGH"
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
 
@@ -82,6 +90,41 @@ def pure(function: Callable[..., object], *args: object, **kwargs: object) -> An
                 "input changed", f"{label} was changed by the call\n{mismatch.detail}"
             ) from None
     return value
+
+
+def choice(answer: Any, sealed: str) -> None:
+    """Asserts that the answer to a multiple-choice exercise is the right option, and explains each of them.
+
+    `sealed` holds the options (`autograder.choices`); `autograder verify` prints it.
+    """
+    options = open_sealed(sealed)
+    chosen = letter(answer, "".join(options.explained))
+    right = options.is_right(chosen)
+    note_comparison(Comparison(chosen, chosen if right else options.mark, None, None, True))
+    note_told(options.lines)
+    if not right:
+        raise MismatchError(ANOTHER_OPTION, f"You chose {chosen}.")
+
+
+def letter(answer: Any, letters: str = LETTERS) -> str:
+    """The letter that a multiple-choice exercise is answered with: a capital, without white space."""
+    text: Any = answer
+    try:
+        text = text + "" if isinstance(answer, Remote) else text  # to calculate brings a plain value
+    except LearnerError as error:
+        if error.kind == "NotDefined":
+            raise
+        text = None
+    if text == "":
+        raise LearnerError(UNANSWERED, "", "")
+    chosen = text.strip().upper() if isinstance(text, str) else ""
+    if len(chosen) != 1 or chosen not in letters:
+        known = ", ".join(letters[:-1]) + f" or {letters[-1]}"
+        got = f"; got {text[:40]!r}" if isinstance(text, str) else ""
+        raise MismatchError(
+            "not an option", f'expected one letter in quotes: {known}, as in "{letters[0]}"{got}'
+        )
+    return chosen
 
 
 def cpu_seconds(function: Callable[..., object], *args: object, **kwargs: object) -> tuple[Any, float]:

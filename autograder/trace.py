@@ -20,6 +20,8 @@ from autograder.wire.endpoint import StandIn
 
 __all__ = ["Ending", "Trace", "alike", "distance"]
 
+UNWRITTEN = ("NotDefined", "NotImplementedError", "Unanswered")  # kinds of a learner's error
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -51,7 +53,7 @@ class Trace:
     @property
     def unwritten(self) -> bool:
         """Whether there was nothing to test yet."""
-        return self.ending.kind == "raised" and self.ending.detail in ("NotDefined", "NotImplementedError")
+        return self.ending.kind == "raised" and self.ending.detail in UNWRITTEN
 
     @classmethod
     def passing(cls, *, timed: bool = False) -> Trace:

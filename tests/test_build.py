@@ -16,7 +16,8 @@ from autograder.cli import app
 from autograder.errors import CouldNotRun, CourseError
 from autograder.layout import Course
 from autograder.notebooks import load_released
-from autograder.source import load_section, solved, stub
+from autograder.regions import solved, stub
+from autograder.source import load_section
 
 SECTION = "01_warmup"
 

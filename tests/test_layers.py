@@ -13,18 +13,20 @@ PACKAGE = Path(__file__).parents[1] / "autograder"
 
 # Modules and packages directly in autograder/, lowest first. Those of one layer do not know each other.
 LAYERS = (
-    {"errors", "schema", "record", "magics", "forbid", "merge"},
+    {"errors", "schema", "record", "magics", "forbid", "merge", "choices", "regions"},
     {"layout", "report", "wire", "bank", "compare", "alarm", "meter", "lab"},
     {"journal"},
     {"notebooks", "sandbox", "render", "trace"},
-    {"source", "submitted", "submission", "identify", "safety", "roadmap", "box", "lesson"},
+    {"source", "submitted", "submission", "identify", "safety", "roadmap", "box", "lesson"}
+    | {"hints", "place", "statusline"},
     {"testing", "repair", "session", "shipping", "front", "standing", "pictures"},
     {"suite", "build", "doctor", "assignment", "copying", "atlas"},
     {"fingerprints", "shrink", "order", "workfolder"},
-    {"running", "check", "grader", "overview"},
+    {"running", "visible", "grader", "overview"},
+    {"check"},
     {"worker", "rebuild"},
     {"verify", "nbgrader"},
-    {"cohort"},
+    {"cohort", "watch"},
     {"commands"},
     {"cli"},
     {"__main__"},

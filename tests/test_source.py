@@ -9,7 +9,8 @@ import pytest
 
 from autograder.errors import CourseError
 from autograder.layout import Course
-from autograder.source import load_authored, load_section, solved, stub
+from autograder.regions import solved, stub
+from autograder.source import load_authored, load_section
 
 TITLE = "# %% [markdown]\n# # Title\n\n"
 IMPORTS = "# %%\nfrom autograder import check\n\n"
@@ -91,7 +92,7 @@ def test_what_follows_the_rules_is_read(tmp_path: Path, text: str) -> None:
         ),
         (
             TITLE + IMPORTS + "# %%\n### BEGIN SOLUTION\ndef f():\n    pass\n### END SOLUTION\n\n" + CHECK,
-            "a.py:7: the answer cell must define .*; it has `raise NotImplementedError..`",
+            "a.py:7: the answer cell must define .*; it has nothing outside its solution",
         ),
         (
             GOOD.replace("    ### END SOLUTION\n", ""),

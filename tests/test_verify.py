@@ -14,7 +14,8 @@ from autograder.errors import CourseError
 from autograder.grader import Grader
 from autograder.layout import Course
 from autograder.notebooks import Cell, write_notebook
-from autograder.source import AuthoredCell, load_authored, solved, stub
+from autograder.regions import solved, stub
+from autograder.source import AuthoredCell, load_authored
 from autograder.verify import NotebookProof, NotebookRun, Settings
 from autograder.verify.contract import contract_problems
 from autograder.verify.leaks import leaks

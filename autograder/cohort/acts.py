@@ -213,7 +213,7 @@ def wrong_variant(number: int, desk: Desk) -> Work:
 
 
 def _is_function(source: str) -> bool:
-    return not any(isinstance(node, ast.ClassDef) for node in ast.parse(source).body)
+    return any(isinstance(node, ast.FunctionDef) for node in ast.parse(source).body)
 
 
 def _place(content: dict[str, list[dict[str, str]]], cell_id: str) -> int:

@@ -24,6 +24,7 @@ when a command needs them (and which its config panel can show).
     plainly      a sentence where nbgrader has a traceback
     commands     nbgrader's commands called from a program
     scores       what stands in the gradebook
+    stubs        solutions taken out
     generate     generate_assignment for the builder
 """
 
@@ -37,7 +38,7 @@ from typing import Any
 
 from autograder.nbgrader.plainly import speak_plainly
 
-__all__ = ["configure"]
+__all__ = ["configure", "release_steps"]
 
 HERE = "autograder.nbgrader"
 NOTHING: Mapping[str, str] = {}
@@ -45,7 +46,7 @@ NOTHING: Mapping[str, str] = {}
 
 def configure(c: Any) -> None:
     """Fill nbgrader's config `c`; settings made after this call win."""
-    from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+    from nbgrader.converters import Autograde, GenerateFeedback
 
     _offer_our_commands()
     speak_plainly()
@@ -65,7 +66,7 @@ def configure(c: Any) -> None:
     )
     c.GenerateAssignment.force = True  # a clone has release/; nbgrader would skip it, and know no cell of it
     c.GenerateAssignment.preprocessors = [
-        *_steps(GenerateAssignment, "preprocessors"),
+        *release_steps(),
         f"{HERE}.sanitize.StableCellIds",
     ]
     c.GenerateFeedback.preprocessors = _steps(
@@ -79,6 +80,15 @@ def configure(c: Any) -> None:
     c.HTMLExporter.filters = {"strip_files_prefix": f"{HERE}.markup.clean_markup"}
     c.ExchangeFactory.collect = f"{HERE}.collect.SafeCollect"
     c.ExchangeFactory.release_feedback = f"{HERE}.feedback.ReleaseFeedback"
+
+
+def release_steps() -> list[str]:
+    """nbgrader's own steps of a release, with our stubs."""
+    from nbgrader.converters import GenerateAssignment
+
+    return _steps(
+        GenerateAssignment, "preprocessors", instead={"ClearSolutions": f"{HERE}.stubs.ClearSolutions"}
+    )
 
 
 def _steps(

@@ -5,8 +5,8 @@ Run as a process of its own: nbgrader changes folders and logs, and takes second
     python -m autograder.nbgrader.generate ROOT
 
 reads the names of sections from its input, one per line, makes ROOT/release from ROOT/source and a gradebook
-nobody keeps, and prints each name when it is done. It uses nbgrader's own steps; an
-instructor's settings have no part in what learners receive.
+nobody keeps, and prints each name when it is done. It uses nbgrader's own steps (with our
+stubs for questions); an instructor's settings have no part in what learners receive.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
+from autograder.nbgrader import release_steps
+
 __all__ = ["generate", "main"]
 
 
@@ -28,6 +30,7 @@ def generate(root: Path, section: str) -> None:
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.assignment_id = section
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
+    config.GenerateAssignment.preprocessors = release_steps()
     GenerateAssignment(coursedir=CourseDirectory(config=config), config=config).start()
 
 

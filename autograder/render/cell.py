@@ -57,6 +57,9 @@ def _row(promise: Promise) -> str:
     evidence = f"<pre>{html_text(promise.evidence)}</pre>" if promise.evidence else ""
     if promise.evidence and promise.is_line:
         evidence = f"<div>{html_prose(promise.evidence)}</div>"
+    if promise.options:
+        told = [("You chose", promise.chosen), *promise.options] if promise.chosen else promise.options
+        evidence = "".join(f"<div><b>{html_prose(lead)}</b> {html_prose(text)}</div>" for lead, text in told)
     result = f"<b>{SYMBOLS[promise.state][0]} {promise.state}</b>"
     words = f"{result}: {html_prose(promise.sentence)}{runs}{kind}{evidence}"
     return f'<li class="autograder-{promise.state.replace(" ", "-")}">{words}</li>'

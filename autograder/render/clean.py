@@ -2,7 +2,8 @@
 
 `clean` removes terminal escapes, control characters and invisible reordering, and bounds the length.
 `html_text` and `html_prose` also escape for HTML, in a way that neither HTML nor MathJax reads anything into.
-Markdown is `cell.comment_markdown`'s business. Nothing here hides bad words or checks spelling.
+`html_markdown` shows an author's markdown, which comes out of a learner's copy of the notebook. To write
+markdown is `cell.comment_markdown`'s business. Nothing here hides bad words or checks spelling.
 """
 
 from __future__ import annotations
@@ -10,12 +11,36 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 
-__all__ = ["clean", "html_prose", "html_text", "one_line"]
+__all__ = ["clean", "html_markdown", "html_prose", "html_text", "one_line"]
 
 LIMIT = 2_000  # characters of a text that may have several lines
 LINES = 40
 LINE_LIMIT = 1_000  # characters of a text shown as one line
+MARKDOWN_LIMIT, MARKDOWN_LINES = 8_000, 200
+MARKDOWN_TAGS = {
+    *(
+        "b",
+        "blockquote",
+        "br",
+        "code",
+        "del",
+        "em",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "i",
+        "li",
+        "ol",
+        "p",
+        "pre",
+    ),
+    *("strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"),
+}
 
 # CSI, then OSC/DCS/PM/APC/SOS with a bounded body, then two-character escapes.
 _ESCAPES = re.compile(
@@ -66,6 +91,36 @@ def html_prose(text: str, *, limit: int = LINE_LIMIT) -> str:
         f"<code>{html.escape(part)}</code>" if i % 2 else _MATH.sub(r"<span>\g<0></span>", html.escape(part))
         for i, part in enumerate(parts)
     )
+
+
+@lru_cache(maxsize=128)
+def html_markdown(text: str) -> str:
+    """Markdown as HTML of a few harmless tags, without attributes; formulas stay `$...$` for MathJax.
+
+    Where nothing sets formulas they are read as they were written.
+    """
+    import bleach
+
+    rendered = _markdown()(clean(text, limit=MARKDOWN_LIMIT, lines=MARKDOWN_LINES))
+    return str(bleach.clean(rendered, tags=MARKDOWN_TAGS, attributes={}, protocols=[], strip=True))
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> Callable[[str], str]:
+    """mistune with formulas in dollars; imported when first needed (0.1 s)."""
+    import mistune
+
+    def inline(_: object, formula: str) -> str:
+        return f"${html.escape(formula)}$"
+
+    def block(_: object, formula: str) -> str:
+        return f"$${html.escape(formula)}$$\n"
+
+    renderer = mistune.HTMLRenderer(escape=False)
+    markdown = mistune.create_markdown(renderer=renderer, plugins=["math", "table"])
+    renderer.register("inline_math", inline)
+    renderer.register("block_math", block)
+    return lambda text: str(markdown(text))
 
 
 def _printable(character: str) -> str:

@@ -62,9 +62,19 @@ def _evidence(promise: Promise, *, unfold: bool) -> str:
     """A line as a line, numbers and shapes in a fold."""
     if not promise.evidence:
         return ""
+    if promise.options:
+        return _options(promise)
     if promise.is_line:
         return f'<div class="ag-evidence">{html_prose(promise.evidence)}</div>'
     opened = " open" if unfold else ""
     title = "What was expected, and what came" if promise.state == "not yet" else "What happened"
     pre = f'<pre class="ag-pre" tabindex="0">{html_text(promise.evidence)}</pre>'
     return f"<details{opened}><summary>{title}</summary>{pre}</details>"
+
+
+def _options(promise: Promise) -> str:
+    """What is said about each option of a question."""
+    chosen = f"<p>You chose {promise.chosen}.</p>" if promise.chosen else ""
+    rows = "".join(f"<li><b>{letter}</b> {html_prose(text)}</li>" for letter, text in promise.options)
+    style = "list-style:none;padding-left:0;margin:.3em 0"
+    return f'<div class="ag-options">{chosen}<ul style="{style}">{rows}</ul></div>'

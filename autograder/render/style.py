@@ -32,6 +32,7 @@ _SHARED = """
 .ag-to-do>.ag-message,.ag-could-not-run>.ag-message{border-color:var(--ag-idle)}
 .ag-kind{color:var(--ag-muted);white-space:nowrap}
 .ag-pre{white-space:pre-wrap;overflow-wrap:anywhere;overflow:auto}
+.ag-options li{margin:.35em 0}
 .ag-evidence{color:var(--ag-muted);margin-top:.2em;overflow-wrap:anywhere}
 """
 
@@ -69,6 +70,10 @@ CARD_CSS = f"""
  border:1px solid var(--ag-line);border-radius:6px;
  padding:.5em .7em;margin:.3em 0;max-height:22em;line-height:1.45}}
 .ag-card summary{{cursor:pointer;color:var(--ag-link);padding:.15em 0}}
+.ag-card .ag-hint{{border-left:3px solid var(--ag-line);padding:.1em .9em;margin:.2em 0 .5em}}
+.ag-cards .ag-card .ag-hint pre{{background:var(--ag-soft);border:1px solid var(--ag-line);border-radius:6px;
+ padding:.5em .7em;white-space:pre-wrap;overflow-wrap:anywhere}}
+.ag-card.ag-summary .ag-table th:nth-child(3),.ag-card.ag-summary .ag-table td:nth-child(3){{width:8.5em}}
 .ag-cards .ag-note{{color:var(--ag-muted);font-size:.92em}}
 {_SHARED}"""
 

@@ -35,7 +35,15 @@ from autograder.render.words import (
 )
 from autograder.report import ExerciseResult, Report
 
-__all__ = ["batch_progress", "batch_table", "print_reports", "report_details", "report_table"]
+__all__ = [
+    "STYLES",
+    "Pen",
+    "batch_progress",
+    "batch_table",
+    "print_reports",
+    "report_details",
+    "report_table",
+]
 
 NARROW = 72
 STYLES: dict[State, str] = {
@@ -66,12 +74,12 @@ def print_reports(
     for name, report, lesson in zip(names, reports, lessons, strict=True):
         if details or len(reports) == 1:
             console.print()
-            console.print(_Pen.of(console).text(name, "bold"))
+            console.print(Pen.of(console).text(name, "bold"))
             console.print(report_table(report, console=console))
         if details:
             console.print(report_details(report, console=console, lesson=lesson))
         if details or len(reports) == 1:
-            console.print(_facts(report, _Pen.of(console)))
+            console.print(_facts(report, Pen.of(console)))
 
 
 @contextlib.contextmanager
@@ -98,7 +106,7 @@ def report_table(report: Report, *, console: Console) -> RenderableType:
         _Row(_name(e), exercise_state(e), _score(e.score, e.max_score), first_words(e))
         for e in report.exercises
     ]
-    return _table("Exercise", rows, _Pen.of(console))
+    return _table("Exercise", rows, Pen.of(console))
 
 
 def batch_table(
@@ -110,12 +118,12 @@ def batch_table(
         first = next((e for e in report.exercises if e.outcome != "passed"), None)
         words = f"{first.name}: {first_words(first)}" if first else ""
         rows.append(_Row(name, report_state(report), _score(report.score, report.max_score), words))
-    return _table("Submission", rows, _Pen.of(console))
+    return _table("Submission", rows, Pen.of(console))
 
 
 def report_details(report: Report, *, console: Console, lesson: Lesson | None = None) -> RenderableType:
     """Of each exercise that is not passed: its message, where to read again, every promise with evidence."""
-    pen = _Pen.of(console)
+    pen = Pen.of(console)
     parts: list[RenderableType] = []
     for exercise in report.exercises:
         if exercise.outcome == "passed":
@@ -135,14 +143,14 @@ def report_details(report: Report, *, console: Console, lesson: Lesson | None = 
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
+class Pen:
     """Makes rich texts that this terminal can show."""
 
     width: int
     ascii_only: bool
 
     @classmethod
-    def of(cls, console: Console) -> _Pen:
+    def of(cls, console: Console) -> Pen:
         return cls(console.width, console.options.ascii_only)
 
     def text(self, text: str, style: str = "", *, limit: int = 200) -> Text:
@@ -167,7 +175,7 @@ class _Row:
     words: str
 
 
-def _table(first: str, rows: Iterable[_Row], pen: _Pen) -> RenderableType:
+def _table(first: str, rows: Iterable[_Row], pen: Pen) -> RenderableType:
     if pen.width < NARROW:
         return Group(*(part for row in rows for part in _stacked(row, pen)))
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
@@ -180,14 +188,14 @@ def _table(first: str, rows: Iterable[_Row], pen: _Pen) -> RenderableType:
     return table
 
 
-def _stacked(row: _Row, pen: _Pen) -> Iterator[RenderableType]:
+def _stacked(row: _Row, pen: Pen) -> Iterator[RenderableType]:
     yield pen.text(row.name, "bold")
     yield _indent(pen.state(row.state, f", {row.score} points"))
     if row.words:
         yield _indent(pen.text(row.words))
 
 
-def _promise(promise: Promise, width: int, pen: _Pen) -> Iterator[RenderableType]:
+def _promise(promise: Promise, width: int, pen: Pen) -> Iterator[RenderableType]:
     runs = f" ({promise.passed} of {promise.runs} inputs)" if promise.runs > 1 else ""
     kind = "" if promise.visible else " (hidden test)"
     line = Table.grid(padding=(0, 2, 0, 0))
@@ -203,7 +211,7 @@ def _indent(part: RenderableType) -> Padding:
     return Padding(part, (0, 0, 0, 2), expand=False)
 
 
-def _facts(report: Report, pen: _Pen) -> RenderableType:
+def _facts(report: Report, pen: Pen) -> RenderableType:
     notes = [pen.text(f"Note: {note}", limit=400) for note in report.notes]
     official = f", verdict {report.verdict_id}" if report.verdict_id else ""
     return Group(

@@ -7,6 +7,7 @@ in its name) show nowhere. Words always come with the symbol: colour or shape al
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 MESSAGE_LIMIT = 600  # characters of one paragraph of a message; longer ones are an exception's text
+
+OPTION = re.compile(r"([A-H]): (.+)")
+CHOSEN = re.compile(r"You chose ([A-H])\.")
 
 State = Literal["passed", "not yet", "error", "to do", "could not run"]
 
@@ -62,6 +66,19 @@ class Promise:
     evidence: str
     passed: int
     runs: int
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """Evidence that explains the options of a question, as (letter, text); [] for any other."""
+        lines = [line for line in self.evidence.split("\n") if not CHOSEN.fullmatch(line)]
+        found = [match for line in lines if (match := OPTION.fullmatch(line))]
+        return [(match[1], match[2]) for match in found] if len(found) == len(lines) > 1 else []
+
+    @property
+    def chosen(self) -> str:
+        """The letter of the option that was chosen, of a question that is answered wrongly; else ''."""
+        match = CHOSEN.match(self.evidence) if self.options else None
+        return match[1] if match else ""
 
     @property
     def is_line(self) -> bool:
@@ -172,7 +189,7 @@ def _promise(name: str, runs: Sequence[TestResult], said: str) -> Promise:
     open_runs = [test for test in runs if test.outcome != "passed"]
     shown = open_runs[0] if open_runs else runs[0]
     passed = len(runs) - len(open_runs)
-    evidence = shown.evidence if open_runs and shown.evidence != said else ""
+    evidence = shown.evidence if shown.evidence.lower() != said.lower() else ""
     return Promise(name, shown.visible, _state(shown), shown.sentence, evidence, passed, len(runs))
 
 

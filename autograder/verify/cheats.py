@@ -43,6 +43,9 @@ def cheats(name: str, solved: str, stub: str, forbid: Sequence[str]) -> Iterator
     """(what it does, the text of the answer cell) for an exercise; the untouched stub is the first."""
     yield "the untouched stub", stub
     node = ast.parse(solved).body[0]
+    if isinstance(node, ast.Assign):
+        yield from _letters(name)
+        return
     if isinstance(node, ast.FunctionDef):
         yield from _functions(name, solved)
         where = node
@@ -52,6 +55,15 @@ def cheats(name: str, solved: str, stub: str, forbid: Sequence[str]) -> Iterator
         where = next(n for n in node.body if isinstance(n, ast.FunctionDef))
     for entry in forbid:
         yield f"delegation to {entry}", _delegating(solved, where, entry)
+
+
+def _letters(name: str) -> Iterator[tuple[str, str]]:
+    """Answers to a multiple-choice exercise that choose none of its options."""
+    yield "every letter at once", f'{name} = "ABCDEFGH"\n'
+    yield "a letter that is no option", f'{name} = "Z"\n'
+    yield "a list of letters", f"{name} = list('ABCDEFGH')\n"
+    yield "None", f"{name} = None\n"
+    yield "a text that equals every other", f"class {name}(str):\n    __eq__ = lambda *_: True\n"
 
 
 def _functions(name: str, solved: str) -> Iterator[tuple[str, str]]:

@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder.source import BEGIN, END
+from autograder.regions import BEGIN, END
 from autograder.verify.material import Sources
 
-__all__ = ["leaks"]
+__all__ = ["leaks", "shipped_texts"]
 
 LEAK_LENGTH = 16  # shorter lines of a solution stand in any text
 
@@ -23,16 +23,22 @@ def leaks(sources: Sources) -> list[str]:
     secrets = _solution_lines(sources)
     names = _test_names(sources.hidden) - _test_names(sources.visible)
     found = []
-    for path in sorted(p for p in (sources.course.release / section).rglob("*") if p.is_file()):
+    for path, text in shipped_texts(sources):
         if path.name.startswith("bank_"):
             found.append(f"{path.name} must not ship: run `autograder build {section}`")
-        text = _text(path)
         lines = [line for line in sorted(secrets) if line in text]
         found += [f"a line of the solution is in {path.name}: {line}" for line in lines]
         found += [
             f"the hidden test `{name}` is named in {path.name}" for name in sorted(names) if name in text
         ]
     return found
+
+
+def shipped_texts(sources: Sources) -> Iterator[tuple[Path, str]]:
+    """Every file of the section that ships, and its text."""
+    folder = sources.course.release / sources.released.section
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        yield path, _text(path)
 
 
 def _solution_lines(sources: Sources) -> set[str]:

@@ -167,7 +167,12 @@ def _tree(path: Path, text: str) -> ast.Module:
 
 
 def _marked(node: ast.stmt) -> str:
-    """The exercise that a decorator names, or ''."""
+    """The exercise that a decorator names, or the options of a multiple-choice exercise; or ''."""
+    match node:
+        case ast.Assign(
+            value=ast.Call(func=ast.Name(id="options"), args=[ast.Constant(value=str(exercise))])
+        ):
+            return exercise
     for decorator in getattr(node, "decorator_list", []):
         match decorator:
             case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(exercise)), *_]) if (

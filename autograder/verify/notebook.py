@@ -20,6 +20,7 @@ from autograder.verify.contract import contract_problems, count_ties
 from autograder.verify.leaks import leaks
 from autograder.verify.material import Material, Sources
 from autograder.verify.proof import ExerciseProof, NotebookProof
+from autograder.verify.questions import question_problems
 
 __all__ = ["NotebookRun"]
 
@@ -41,7 +42,7 @@ class NotebookRun:
         sources = Sources.load(course, section, notebook)
         kept = course.build / "verify" / section / f"{notebook}.json"
         run = cls(NotebookProof(section, notebook), [], kept, _remembered(kept))
-        run.proof.problems += [*leaks(sources), *_strangers(sources)]
+        run.proof.problems += [*leaks(sources), *question_problems(sources), *_strangers(sources)]
         materials = sources.materials()
         open_ = {name: m for name, m in materials.items() if not run._keeps(m, settings)}
         if open_:

@@ -272,6 +272,37 @@ for end, row in zip(("tired", "wide"), out.tolist(), strict=True):
     print(f"  it ... {end:6}", "  ".join(f"{x:.2f}" for x in row))
 
 # %% [markdown]
+# ## A question: `why_sqrt_d`
+#
+# **★ · about 3 minutes · needs: the variance of a sum · roadmap: self-attention, dot products**
+#
+# A colleague copies the formula in a hurry and divides the scores by $d$ instead of $\sqrt d$. The heads have $d = 256$
+# features; before training the features of queries and keys are about independent, with mean 0 and variance 1. What do
+# the weights look like at the first step?
+#
+# - **A** As with $\sqrt d$. Softmax does not care about a factor that all scores share.
+# - **B** As intended. A sum of $d$ such products has spread $d$, so the division brings it to 1.
+# - **C** Nearly even. The scores differ by about 1/16, and every query gets close to the plain average of all values.
+# - **D** Nearly one-hot. Scores of $\pm 16$ are common, and almost all the weight falls on one key.
+#
+# ### Contract
+#
+# - **R1** `why_sqrt_d` is the letter of the option that is right, as a string.
+#
+# *Up to you:*
+#
+# - **F1** A small or a capital letter.
+
+# %%
+why_sqrt_d = ""  # the letter of your answer, between the quotes
+### BEGIN SOLUTION
+why_sqrt_d = "C"
+### END SOLUTION
+
+# %% points=1 topics=S5.1,S5.7
+check("why_sqrt_d")
+
+# %% [markdown]
 # ## Exercise 2: `qkv_project`
 #
 # **★ · about 12 minutes · needs: matrix multiplication, `view`, `transpose` · roadmap: query, key, value; matrix

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.testing import close, exercise, gradients, rule
+from autograder.testing import choice, close, exercise, gradients, rule
 
 LN3 = math.log(3)
 
@@ -56,6 +56,26 @@ class TestAttention:
         out, weights = submission.attention(self.Q, self.K, self.V, mask)
         close(weights, torch.tensor([[0.75, 0.25], [0.0, 0.0]]), what="weights")
         close(out, torch.tensor([[6.0, 1.0], [0.0, 0.0]]), what="out")
+
+
+# The options of `why_sqrt_d` and what is said about each of them, sealed (`autograder verify` prints it).
+WHY_SQRT_D = (
+    "c-mc3O^?$s5dABooTF|WnvWK70QSrUB!m!$i9Ly}P3&Sj2^HeMGfuYbmP?{|p5MHWe9w-jBT`wZV~33tZI|Vc30dPwRb5k54"
+    "R)o#6REzIRb3+%g0XE;7FAoc6{@mm%CeEARPC|oR4;^h!yLb}_t_b;PwoJpT^}d>1!l0$Qvd`zPaS!P8Y37!P>K{p2RM!pWC"
+    "G=2T?A)o2Tk)B&1E!vJ8GKF%+aHa&O=9|TS35tPx}y7GJ}o*CguTJ$mSalc5b29zzKpze<6QJmOtFoeqo9Qy+JDpT)$C<c}h"
+    "A}4w{&>tm?O5ctyB)LX}1d<z158Z;Epe^#LBuVwAB1bk_~>kJs1`)6E<I&NC7&TRzX<JQei=Z-aLr9z?x|A~wArliqI>cEL#"
+    "?qZ9Pvoth<!(->YB@+61g{^QO8t-9ZFfUmdwP;CK(S?cFjK$*Vh;@A!sKr3*1Aj!t_W<w`pw%~DKEJyFJQM3Jh%`}GygXgwJ"
+    "$C3P;$)`Tk=!vd@o9t6#CW1r@QacxDv-<c_&Hlfv>76<qh;^<eYBxtFy0X5-1mo=aR$GdJYrnUBUrh2&-UnvfZaIE<2uAVtK"
+    "R^Bg$cF;!"
+)
+
+
+@exercise("why_sqrt_d")
+class TestWhySqrtD:
+    @rule("R1")
+    def test_names_the_right_option(self, submission):
+        """The answer is the letter of the option that is right."""
+        choice(submission.why_sqrt_d, WHY_SQRT_D)
 
 
 @exercise("qkv_project")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.bank import right, wrong
+from autograder.bank import options, right, wrong
 
 # --- attention ------------------------------------------------------------------------------------
 
@@ -308,6 +308,25 @@ def one_query_at_a_time(q, k, v, mask=None):
     weights = torch.stack(rows, dim=-2)
     return weights @ v, weights
 
+
+# --- why_sqrt_d -----------------------------------------------------------------------------------
+
+why_sqrt_d = options(
+    "why_sqrt_d",
+    right="C",
+    uses="F1",
+    explained={
+        "A": "No. Softmax ignores a number that is added to all scores, not one that multiplies them: a "
+        "factor below 1 makes the weights more even, one above 1 makes them sharper.",
+        "B": "No. The variance of the sum is d, here 256; its spread is the root of that, 16. Dividing by "
+        "the variance instead of the spread leaves a spread of 16/256 = 1/16, not 1.",
+        "C": "Yes. The sum of 256 products has variance 256, so a spread of 16, and 16/256 = 1/16. Weights "
+        "made of such scores differ by a few per cent: the head averages everything, and must grow long "
+        "queries and keys before it can choose.",
+        "D": "No. That is what one gets without any division: the sums have a spread of 16. Dividing by "
+        "256 errs on the other side.",
+    },
+)
 
 # --- qkv_project ----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.testing import close, exercise, gradients, pure, rule
+from autograder.testing import close, exercise, gradients, letter, pure, rule
 
 F32, F64 = torch.float32, torch.float64
 
@@ -185,6 +185,18 @@ def split_by_loop(x: Tensor, weight: Tensor, n_heads: int) -> list[Tensor]:
                     y[b, c // d, t, c % d] = (x[b, t] * weight[part * D + c]).sum()
         result.append(y)
     return result
+
+
+@exercise("why_sqrt_d")
+class TestWhySqrtD:
+    @rule("R1")
+    def test_names_the_option_that_is_right(self, submission):
+        """The option is the one that is right."""
+        q, k = torch.randn(2, 2_000, 256, generator=torch.Generator().manual_seed(0))
+        spread = ((q * k).sum(-1) / 256).std().item()
+        claimed = {"B": 1.0, "C": 1 / 16, "D": 16.0}  # A says that it does not matter
+        right = min(claimed, key=lambda option: abs(claimed[option] - spread))
+        close(letter(submission.why_sqrt_d), right, what="the letter")
 
 
 @exercise("qkv_project")
