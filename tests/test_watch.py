@@ -187,6 +187,15 @@ class TestScreen:
             assert words in shown
         assert max(map(len, shown.splitlines())) <= width
 
+    def test_a_long_message_leaves_room_for_state_and_points(self) -> None:
+        told = TestResult("test_a", True, "failed", "It works.\n" + "Many words are told here. " * 20)
+        result = ExerciseResult.of("double", [told], points=2)
+        console = Console(width=110, color_system=None)
+        with console.capture() as capture:
+            console.print(watch_screen(self.screen(results={"double": result}), console=console))
+        (line,) = (line for line in capture.get().splitlines() if line.startswith("> double"))
+        assert re.match(r"> double +○ not yet +0 / 2  ", line)
+
     def test_a_hint_takes_the_place_of_the_result(self) -> None:
         console = Console(width=80, color_system=None)
         with console.capture() as capture:

@@ -58,7 +58,8 @@ def result_line(exercise: ExerciseResult, *, console: Console) -> Text:
 
 
 def _rows(screen: Screen, pen: Pen) -> RenderableType:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    # Over the whole width: otherwise a long message narrows state and points, to nothing in the end.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, expand=True)
     table.add_column(overflow="ellipsis", no_wrap=True, max_width=max(12, pen.width // 3))
     table.add_column(no_wrap=True)
     if pen.width >= WITH_POINTS:
