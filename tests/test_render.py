@@ -449,6 +449,13 @@ class TestTerminal:
         ):
             assert words in shown
 
+    def test_what_nobody_has_begun_stands_in_the_table_only(self):
+        text = printed(report_of(PASSED, FAILED, TO_DO))
+        assert "causal_mask" in text
+        assert "attention: ○ not yet" in text
+        assert "causal_mask: … to do" not in text
+        assert "causal_mask: … to do" in printed(report_of(TO_DO))  # alone, it has its promises
+
     def test_it_says_where_to_read_again(self):
         shown = " ".join(printed(report_of(FAILED, PASSED), lessons=[KNOWN.lesson]).split())
         assert "Read again: Part 1: `attention`, in a.ipynb" in shown

@@ -122,11 +122,15 @@ def batch_table(
 
 
 def report_details(report: Report, *, console: Console, lesson: Lesson | None = None) -> RenderableType:
-    """Of each exercise that is not passed: its message, where to read again, every promise with evidence."""
+    """Of each exercise that is not passed: its message, where to read again, every promise with evidence.
+
+    Of several, those that nobody has begun are left to the table: their promises would bury the others.
+    """
     pen = Pen.of(console)
     parts: list[RenderableType] = []
     for exercise in report.exercises:
-        if exercise.outcome == "passed":
+        begun = len(report.exercises) == 1 or exercise_state(exercise) != "to do"
+        if exercise.outcome == "passed" or not begun:
             continue
         head = pen.text(f"{exercise.name}:", "bold").append(" ")
         head.append_text(pen.state(exercise_state(exercise), f", {kept(exercise)}, {points_of(exercise)}"))
