@@ -5,6 +5,7 @@ Works on files as they come: renamed by a browser, without metadata, broken. It 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ COPY = re.compile(r"( \(\d+\)|[-_ ]copy\d*|[-_ ]v?\d+)$", re.IGNORECASE)  # "att
 HIDDEN_FOLDERS = (".ipynb_checkpoints",)
 # The welcome page, and what `start` laid beside a learner's own notebook.
 NO_WORK = re.compile(r"^welcome\.ipynb$|\.new(-\d+)?\.ipynb$")
+GENERATED = {"release", "solutions", "build"}  # in a clone; nobody's work
 GRADE_ID = re.compile(rb'"grade_id":\s*"([A-Za-z0-9_-]+)"')
 CHECKED = re.compile(rb"check\(\s*\\?[\"']([A-Za-z0-9_]+)\\?[\"']")
 
@@ -34,12 +36,21 @@ def find_notebooks(paths: Iterable[Path]) -> list[Path]:
                 raise CourseError("no notebook (*.ipynb) in this folder", path=path)
             found += inside
         elif not path.exists():
-            raise CourseError("no such file", path=path)
+            raise CourseError(f"no such file{_instead(path)}", path=path)
         elif path.suffix != ".ipynb":
             raise CourseError("not a notebook: expected a file *.ipynb or a folder", path=path)
         else:
             found.append(path)
     return list(dict.fromkeys(found))
+
+
+def _instead(path: Path) -> str:
+    """Where a notebook of that name, or nearly, lies: beside the path, here, or two folders further in."""
+    near = [*path.parent.glob("*.ipynb"), *Path().glob("*.ipynb"), *Path().glob("*/*.ipynb")]
+    near += Path().glob("*/*/*.ipynb")
+    names = {p.stem: p for p in reversed(near) if not NO_WORK.search(p.name) and not GENERATED & {*p.parts}}
+    alike = difflib.get_close_matches(path.stem, names, n=1, cutoff=0.8)
+    return f"; there is {names[alike[0]]}" if alike else ""
 
 
 def identify(path: Path, raw: bytes, course: Course) -> tuple[str, str]:

@@ -437,3 +437,18 @@ def test_a_jupyterlab_that_does_not_start_says_why(work: Path) -> None:
     assert process.returncode == 1
     assert "JupyterLab did not start" in said
     assert "nonsense" in said
+
+
+def test_a_notebook_that_is_not_there_is_looked_for_nearby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("work", "release", "solutions"):
+        (tmp_path / folder / "05_transformers").mkdir(parents=True)
+        (tmp_path / folder / "05_transformers" / "attention.ipynb").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    there = r"no such file; there is work/05_transformers/attention\.ipynb$"
+    for asked in ("attention.ipynb", "05_transformers/attention.ipynb", "work/atention.ipynb"):
+        with pytest.raises(CourseError, match=there):
+            find_notebooks([Path(asked)])
+    with pytest.raises(CourseError, match=r"no such file$"):
+        find_notebooks([Path("shopping.ipynb")])
