@@ -35,6 +35,13 @@ class TestLargest:
         """The largest of three comes out."""
         close(submission.largest([3.0, 1.0, 2.0]), 3.0)
 
+    def test_function(self, submission):
+        """The largest by a key comes out."""
+        def as_it_is(x):
+            return x
+
+        close(submission.largest([3.0, 1.0], key=as_it_is), 1.0)
+
     def test_object(self, submission):
         """The largest so far is kept."""
         kept = submission.largest(3.0)
@@ -93,6 +100,11 @@ def test_an_input_without_chance_is_shown_as_it_is(tmp_path: Path) -> None:
 def test_a_large_input_is_told_by_its_shape(tmp_path: Path) -> None:
     message = run(tmp_path, "def largest(x): return float(x[0]) + 9", "test_fixed").message
     assert message.endswith("  argument 1: float32 of shape (60,)")
+
+
+def test_a_function_is_told_by_its_name_and_not_by_its_address(tmp_path: Path) -> None:
+    message = run(tmp_path, "def largest(x, key): return key(x[0])", "test_function").message
+    assert message.endswith("  argument 1: [3.0, 1.0]\n  key: the function as_it_is")
 
 
 def test_arguments_have_the_names_of_the_parameters(tmp_path: Path) -> None:
