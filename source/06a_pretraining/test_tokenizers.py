@@ -11,17 +11,11 @@ BYTES = {i: bytes([i]) for i in range(256)}
 END = "<|end|>"
 
 
-def as_text(merges: list[tuple[bytes, bytes]]) -> list[list[str]]:
-    """The merges in a form that a message can show."""
-    return [[repr(a), repr(b)] for a, b in merges]
-
-
 def same_tables(got, tokens: list[bytes], merges: list[tuple[bytes, bytes]]) -> None:
     """Whether `got` is (vocab, merges): the 256 bytes, then `tokens`, and these merges."""
     vocab, found = got
-    close([[repr(part) for part in pair] for pair in found], as_text(merges), what="merges")
-    wanted = [*BYTES.values(), *tokens]
-    close({i: repr(token) for i, token in vocab.items()}, dict(enumerate(map(repr, wanted))), what="vocab")
+    close(found, merges, what="merges")
+    close(vocab, dict(enumerate([*BYTES.values(), *tokens])), what="vocab")
 
 
 @exercise("train_bpe")
@@ -53,7 +47,7 @@ class TestTrainBPE:
         """The first merges of the course's English text are the ones everybody finds."""
         text = (Path(__file__).parent / "data" / "pydocs.txt").read_text("utf-8")[:20_000]
         _, merges = submission.train_bpe(text, 256 + 1 + 12, ["<|endoftext|>"])
-        close([[repr(part) for part in pair] for pair in merges], as_text(PYDOCS_MERGES), what="merges")
+        close(merges, PYDOCS_MERGES, what="merges")
 
 
 PYDOCS_MERGES = [
