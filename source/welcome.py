@@ -23,10 +23,12 @@ progress()
 # %% [markdown]
 # ## How it works, in five lines
 #
-# 1. **Write** your answer where the cell says `raise NotImplementedError()`, and run the cell.
-# 2. **Check** it: run `check("attention")` below it. A card says which promises your code keeps, and what it did where it
-#    does not. This takes a moment, needs no network, and you may do it as often as you like.
-# 3. **Stuck?** Open the folded hints above the exercise, one at a time. The first asks you a question, the last is
+# 1. **Write** your answer where the cell says `raise NotImplementedError()`.
+# 2. **Check** it: press Check above the notebook, or run the answer and then `check("attention")` below it. A card says
+#    which promises your code keeps, and what it did where it does not. This takes a moment, needs no network, and you may
+#    do it as often as you like. To see all exercises of the notebook beside it, click the tick at the right edge of the
+#    window (or menu View, Show Exercises): the list is closed until you open it.
+# 3. **Stuck?** Open the folded hints below the check, one at a time. The first asks you a question, the last is
 #    nearly the recipe. Or go on and come back: no exercise uses your answer to another one.
 # 4. **Grade** the notebook when its checks pass: menu File, New, Terminal, then
 #    `autograder grade 05_transformers/attention.ipynb`. It runs the hidden tests as well: the same promises on other inputs.
