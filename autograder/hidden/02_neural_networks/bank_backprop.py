@@ -88,6 +88,83 @@ class AssignsInsteadOfAdding:
 
 @wrong(
     "Value",
+    "The slope of tanh is 1 minus the square of its *result*, and you square what goes in. "
+    "For a large input the slope is nearly 0; yours is large and negative. Look at rule R3.",
+)
+class TanhSlopeFromTheInput:
+    def __init__(self, data, sources=()):
+        self.data, self.grad, self.sources = data, 0.0, sources
+
+    def zero(self):
+        self.grad = 0.0
+
+    def of(self, other):
+        return other if isinstance(other, type(self)) else type(self)(other)
+
+    def __add__(self, other):
+        other = self.of(other)
+        return type(self)(self.data + other.data, ((self, 1.0), (other, 1.0)))
+
+    def __mul__(self, other):
+        other = self.of(other)
+        return type(self)(self.data * other.data, ((self, other.data), (other, self.data)))
+
+    def __pow__(self, n):
+        return type(self)(self.data**n, ((self, n * self.data ** (n - 1)),))
+
+    def __neg__(self):
+        return self * -1
+
+    def __sub__(self, other):
+        return self + self.of(other) * -1
+
+    def __truediv__(self, other):
+        return self * self.of(other) ** -1
+
+    def __rsub__(self, other):
+        return self.of(other) - self
+
+    def __rtruediv__(self, other):
+        return self.of(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def exp(self):
+        y = math.exp(self.data)
+        return type(self)(y, ((self, y),))
+
+    def log(self):
+        return type(self)(math.log(self.data), ((self, 1 / self.data),))
+
+    def tanh(self):
+        y = math.tanh(self.data)
+        return type(self)(y, ((self, 1 - self.data**2),))
+
+    def relu(self):
+        return type(self)(max(self.data, 0.0), ((self, float(self.data > 0)),))
+
+    def backward(self):
+        order, seen = [], set()
+
+        def visit(node):
+            if node not in seen:
+                seen.add(node)
+                for operand, _ in node.sources:
+                    visit(operand)
+                order.append(node)
+
+        visit(self)
+        for node in order:
+            if node.sources:
+                node.grad = 0.0
+        self.grad = 1.0
+        for node in reversed(order):
+            for operand, local in node.sources:
+                operand.grad += node.grad * local
+
+
+@wrong(
+    "Value",
     "The second call of backward adds too much: a leaf has 3 times its gradient after two calls, "
     "expected 2 times. The inner Values still hold what the first call left in them, and it is passed "
     "on again. Look at rule R8.",

@@ -693,6 +693,37 @@ def strict_triangle(T, kind, lengths=None, window=None, prefix=None, doc_ids=Non
 
 @wrong(
     "make_mask",
+    "Your triangle is the other one: a token sees itself and what comes after it. The past is what it may "
+    "see: i sees j when j <= i, the lower left (`tril`, not `triu`). Look at rule R1.",
+)
+def sees_the_future(T, kind, lengths=None, window=None, prefix=None, doc_ids=None):
+    needed = {
+        "padding": lengths,
+        "causal_padding": lengths,
+        "sliding": window,
+        "prefix": prefix,
+        "packed": doc_ids,
+    }
+    if kind not in ("causal", *needed) or (kind != "causal" and needed[kind] is None):
+        raise ValueError(kind)
+    j = torch.arange(T)
+    i = j[:, None]
+    causal = (j >= i)[None, None]
+    if kind == "causal":
+        return causal
+    if kind in ("padding", "causal_padding"):
+        mask = (j < lengths[:, None])[:, None, None].expand(-1, 1, T, T)
+        return mask if kind == "padding" else mask & causal
+    if kind == "sliding":
+        return causal & (j > i - window)
+    if kind == "prefix":
+        return causal | (j < prefix)
+    ids = doc_ids if doc_ids.ndim == 2 else doc_ids[None]
+    return causal & (ids[:, None, :, None] == ids[:, None, None, :])
+
+
+@wrong(
+    "make_mask",
     "Your triangle is one too wide: token i also sees token i + 1, the very one it is to predict. A "
     "model trained with it seems brilliant and can do nothing. Look at rule R1.",
 )

@@ -53,6 +53,43 @@ def tie_goes_to_the_first_seen(text, vocab_size, special=()):
 
 @wrong(
     "train_bpe",
+    "You learn as many merges as `vocab_size` says. The bytes and the specials are entries of the "
+    "vocabulary as well: the merges get what is left. Look at rule R6.",
+)
+def merges_instead_of_entries(text, vocab_size, special=()):
+    first = 256 + len(special)
+    if vocab_size < first:
+        raise ValueError("too small")
+    cut = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
+    parts = re.split(cut, text) if special else [text]
+    times = Counter(w for part in parts for w in re.findall(PRETOKEN, part))
+    words = [[bytes([b]) for b in w.encode()] for w in times]
+    merges = []
+    while len(merges) < vocab_size:
+        counts = Counter()
+        for word, n in zip(words, times.values()):
+            for pair in itertools.pairwise(word):
+                counts[pair] += n
+        if not counts:
+            break
+        best = max(counts, key=lambda pair: (counts[pair], pair))
+        merges.append(best)
+        for i, word in enumerate(words):
+            new = []
+            for symbol in word:
+                new.append(symbol)
+            at = 0
+            while at < len(new) - 1:
+                if (new[at], new[at + 1]) == best:
+                    new[at : at + 2] = [new[at] + new[at + 1]]
+                at += 1
+            words[i] = new
+    tokens = [bytes([b]) for b in range(256)] + [s.encode() for s in special] + [a + b for a, b in merges]
+    return dict(enumerate(tokens)), merges
+
+
+@wrong(
+    "train_bpe",
     "Your merges join the end of one word with the start of the next. Cut the text with PRETOKEN first, "
     "and count pairs inside the pieces only. Look at rule R3.",
 )

@@ -881,7 +881,7 @@ def low_half_first(w, block=64):
         raise ValueError("block")
     rows = w.reshape(-1, block)
     absmax = rows.abs().amax(1)
-    code = ((rows / absmax.where(absmax > 0, 1))[..., None] - NF4).abs().argmin(-1).flatten()
+    code = ((rows / absmax.where(absmax > 0, 1)[:, None])[..., None] - NF4).abs().argmin(-1).flatten()
     return (code[1::2] * 16 + code[0::2]).to(torch.uint8), absmax.float()
 
 
@@ -1468,6 +1468,21 @@ class TwoDequantisations(nn.Module):
 
 
 # --- peft_memory ------------------------------------------------------------------------
+
+
+@wrong(
+    "peft_memory",
+    "You count the weights alone where everything is trained. Each trained number also has a gradient and "
+    "Adam's two averages: 16 bytes in all. Look at rule R1.",
+)
+def only_weights_in_full(n_params, n_lora, method):
+    if method == "full":
+        return 4 * n_params
+    if method == "lora":
+        return 2 * n_params + 16 * n_lora
+    if method == "qlora":
+        return (n_params + 1) // 2 + 4 * ((n_params + 63) // 64) + 16 * n_lora
+    raise ValueError(method)
 
 
 @wrong(
