@@ -124,7 +124,7 @@ def _pairs(got: Any, want: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(want, tuple | list) and isinstance(got, tuple | list):
         for g, w in zip(got, want, strict=True):
             yield from _pairs(g, w)
-    elif want is not None and not isinstance(want, str):
+    elif want is not None and not isinstance(want, str | bytes):
         yield got, want
 
 

@@ -31,6 +31,7 @@ def comparison(got: Any, want: Any, *, rtol: Any = None, atol: Any = None, finit
         ([[1.0, 2.0]], np.array([[1.0, 2.5]]), {"rtol": 0.0, "atol": 0.25}, 2.0),
         (ONES.long(), ONES.long(), {}, None),
         ("a", "a", {}, None),
+        ([b"a"], [b"a"], {}, None),
         (ONES, ONES, {"rtol": 0.0, "atol": 0.0}, None),
         (ONES.long() + 1, ONES.long(), {}, math.inf),
         (ONES + 1e-9, ONES, {"rtol": 0.0, "atol": 0.0}, math.inf),
