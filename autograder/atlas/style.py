@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["MAP_CSS"]
 
 MAP_CSS = """
-.ag-map{max-width:62rem}
+.ag-map{max-width:62rem;container-type:inline-size}
 .ag-map ol.ag-stops,.ag-map ul.ag-books{list-style:none;margin:0;padding:0}
 .ag-map .ag-stops{display:grid;grid-template-columns:repeat(var(--ag-lanes),minmax(0,1fr))}
 .ag-map .ag-stop{display:flex;flex-direction:column;margin:0;padding:0}
@@ -61,10 +61,11 @@ MAP_CSS = """
 .ag-dot.ag-done .ag-disc{color:var(--ag-good)}
 .ag-dot.ag-started .ag-disc,.ag-dot.ag-checked .ag-disc{color:var(--ag-open)}
 .ag-dot.ag-here .ag-ring{outline:3px solid var(--ag-link);outline-offset:2px}
-.ag-name-of{font-size:.71rem;line-height:1.25;text-align:center;margin-top:.35rem;hyphens:auto}
+.ag-name-of{font-size:.71rem;font-size:min(.71rem,1.4cqw);line-height:1.25;text-align:center;margin-top:.35rem;hyphens:auto}
 .ag-dot.ag-coming .ag-name-of{color:var(--ag-muted)}
 .ag-dot a:hover .ag-name-of{text-decoration:underline}
 .ag-unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+@container (max-width:44rem){.ag-strip{display:none}}
 @media (max-width:44rem){.ag-strip{display:none}.ag-map .ag-stops{grid-template-columns:minmax(0,1fr)}
  .ag-map .ag-stop{grid-column:1!important;grid-row:auto!important}
  .ag-side .ag-station{margin:0}.ag-rail .ag-curve{display:none}}
