@@ -31,7 +31,7 @@ from autograder.visible import SEED, run_visible
 __all__ = ["CheckFailed", "Score", "check", "run_check"]
 
 NOTE = (
-    "The other points are for hidden tests: the same promises on other inputs. `autograder grade` runs them."
+    "The other points are for hidden tests: the same contract on other inputs. `autograder grade` runs them."
 )
 
 

@@ -31,7 +31,7 @@ progress()
 # 3. **Stuck?** Open the folded hints below the check, one at a time. The first asks you a question, the last is
 #    nearly the recipe. Or go on and come back: no exercise uses your answer to another one.
 # 4. **Grade** the notebook when its checks pass: menu File, New, Terminal, then
-#    `autograder grade 05_transformers/attention.ipynb`. It runs the hidden tests as well: the same promises on other inputs.
+#    `autograder grade 05_transformers/attention.ipynb`. It runs the hidden tests as well: the same contract on other inputs.
 # 5. **See** how far you are: `progress()` here, or `autograder progress` in the terminal.
 
 # %% [markdown]
