@@ -10,15 +10,17 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from autograder.errors import CouldNotRun
 
-__all__ = ["has_display", "open_lab", "running_in_jupyter"]
+__all__ = ["already_open", "has_display", "open_lab", "running_in_jupyter"]
 
 LOG = Path(".autograder") / "jupyter.log"
 PATIENCE = 60.0  # seconds until the server must have said where it is
@@ -37,6 +39,29 @@ def has_display(environment: Mapping[str, str] = os.environ, platform: str = sys
     if platform in ("darwin", "win32"):
         return True
     return any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def already_open(work: Path, page: str) -> str:
+    """The address of `page` in a JupyterLab that runs in `work` already; '' if none does."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    for file in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json")):
+        pid = file.stem.partition("-")[2]
+        told = _told(pid)
+        if told.get("root_dir") == str(work.resolve()) and _answers(told):
+            return f"{told['url']}lab/tree/{page}{_token(pid)}"
+    return ""
+
+
+def _answers(told: Mapping[str, Any]) -> bool:
+    """Whether somebody is there: a server that was killed leaves its file behind."""
+    from jupyter_server.utils import check_pid
+
+    try:
+        with socket.create_connection((told["hostname"], told["port"]), timeout=1):
+            return bool(check_pid(told["pid"]))
+    except (OSError, KeyError):
+        return False
 
 
 def open_lab(
@@ -73,17 +98,17 @@ def _address(process: subprocess.Popen[bytes]) -> str:
     ends = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < ends:
         if address := _told(process.pid).get("url"):
-            return address
+            return str(address)
         time.sleep(0.1)
     return ""
 
 
-def _token(pid: int) -> str:
+def _token(pid: int | str) -> str:
     token = _told(pid).get("token")
     return f"?token={token}" if token else ""
 
 
-def _told(pid: int) -> dict[str, str]:
+def _told(pid: int | str) -> dict[str, Any]:
     """What a running server writes down about itself."""
     from jupyter_core.paths import jupyter_runtime_dir
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -437,6 +438,21 @@ def test_a_jupyterlab_that_does_not_start_says_why(work: Path) -> None:
     assert process.returncode == 1
     assert "JupyterLab did not start" in said
     assert "nonsense" in said
+
+
+def test_a_jupyterlab_that_runs_in_the_folder_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = {"pid": os.getpid(), "hostname": "127.0.0.1", "port": server.getsockname()[1], "token": "t"}
+        told |= {"url": "http://127.0.0.1/", "root_dir": str(tmp_path.resolve())}
+        (tmp_path / "jpserver-7.json").write_text(json.dumps(told))
+        assert (
+            lab.already_open(tmp_path, "welcome.ipynb") == "http://127.0.0.1/lab/tree/welcome.ipynb?token=t"
+        )
+        assert lab.already_open(tmp_path / "another", "") == ""
+    assert lab.already_open(tmp_path, "") == "", "it has ended and left its file behind"
 
 
 def test_a_notebook_that_is_not_there_is_looked_for_nearby(

@@ -47,7 +47,7 @@ def start(
 
     Example: autograder start 05_transformers
     """
-    from autograder.lab import has_display, open_lab, running_in_jupyter
+    from autograder.lab import already_open, has_display, open_lab, running_in_jupyter
     from autograder.layout import Course
     from autograder.roadmap import load_roadmap
     from autograder.workfolder import find_work, refresh
@@ -76,6 +76,11 @@ def start(
         typer.echo(f"JupyterLab is running already: open {shown}/{page} in its file browser.")
         return
     browser = not no_browser and has_display()
+    if not options and (address := already_open(work, page)):
+        typer.echo(f"JupyterLab is running in {shown} already: {address}")
+        if browser:
+            typer.launch(address)
+        return
     raise typer.Exit(open_lab(work, page, options, browser=browser, say=typer.echo))
 
 
