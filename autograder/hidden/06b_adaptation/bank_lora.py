@@ -222,6 +222,35 @@ class MergedStillAdds(nn.Module):
 
 @wrong(
     "LoRALinear",
+    "Nothing in the base is frozen: it is trained along with A and B. Then no memory is saved, and A and B "
+    "are not all that was learned. Look at rule R4: weight and bias are frozen.",
+)
+class BaseNotFrozen(nn.Module):
+    def __init__(self, base, r, alpha, dropout=0.0):
+        super().__init__()
+        self.base = base
+        self.A = nn.Parameter(torch.randn_like(base.weight[:1].expand(r, -1)) * 0.1)
+        self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
+        self.scale, self.drop, self.merged = alpha / r, nn.Dropout(dropout), False
+
+    def forward(self, x):
+        if self.merged:
+            return self.base(x)
+        return self.base(x) + self.scale * (self.drop(x) @ self.A.T @ self.B.T)
+
+    def merge(self):
+        if not self.merged:
+            self.base.weight.data += self.scale * (self.B.data @ self.A.data)
+        self.merged = True
+
+    def unmerge(self):
+        if self.merged:
+            self.base.weight.data -= self.scale * (self.B.data @ self.A.data)
+        self.merged = False
+
+
+@wrong(
+    "LoRALinear",
     "The bias of the base can still be trained. The adapter is all that may change, or what you save is"
     " not all that was learned. Look at rule R4: weight and bias are frozen.",
 )
