@@ -375,6 +375,8 @@ class TestInATerminal:
         terminal.wait_for("tiny.ipynb can't be read, waiting for the next save: the file ends in the middle")
         place.unlink()
         terminal.wait_for("tiny.ipynb is gone (deleted or renamed)")
+        save(place, edited(raw, double=DOUBLE))
+        terminal.wait_for("tiny.ipynb: nothing to grade anew")
         terminal.shown = ""
         save(place, edited(raw, double=WRONG))
         terminal.wait_for("double: not yet")
