@@ -25,7 +25,8 @@ export OMP_NUM_THREADS := 1
 
 setup: $(VENV)/ready $(VENV)/system
 
-$(VENV)/ready: requirements.lock pyproject.toml
+# The extension for JupyterLab is copied into $(VENV), hence anew when it has changed.
+$(VENV)/ready: requirements.lock pyproject.toml $(shell find autograder/labextension -type f)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found on the PATH."; exit 1; }
 	@echo "Setting up $(VENV) (once; a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
