@@ -24,7 +24,7 @@ from autograder.journal import Journal
 from autograder.layout import Course
 from autograder.nbgrader.plainfile import Refused, read_plain
 from autograder.render.watch import Screen, result_line, watch_screen
-from autograder.render.words import exercise_state
+from autograder.render.words import begun, exercise_state
 from autograder.watch.keyboard import keys
 from autograder.watch.notebooks import Finished, Notebook, Watching
 from autograder.watch.opening import open_notebook
@@ -190,8 +190,8 @@ class Session:
         if report is not None:
             (result,) = report.exercises
             seconds = time.monotonic() - self.saved[finished.path]
-            if exercise_state(result) not in ("to do", "could not run"):
-                self._journal(notebook).note(report, how="grade", code=notebook.code)
+            if result.outcome != "could_not_run":
+                self._journal(notebook).note(begun(report), how="grade", code=notebook.code)
             if self.live is None:
                 self.console.print(result_line(result, console=self.console))
 
