@@ -14,8 +14,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_VERSION := 26.3
-# The tests of one class or module stay together: they share what is slow to set up.
-PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadscope
+# The tests of one class or module stay together: they share what is slow to set up. One process more than there are
+# cores, because some tests wait.
+PYTEST := $(BIN)/pytest --numprocesses=$(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist=loadscope
 FONTS := fonts-dejavu-core
 
 export OMP_NUM_THREADS := 1

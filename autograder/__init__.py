@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autograder.nbgrader import configure as configure
     from autograder.overview import progress as progress
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["__version__", "check", "configure", "progress"]
 
 

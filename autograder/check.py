@@ -23,7 +23,7 @@ from autograder.journal import Journal
 from autograder.place import Place, place_of, this_notebook
 from autograder.render.card import Card
 from autograder.render.folds import OpenHints
-from autograder.render.words import exercise_state, headline, points
+from autograder.render.words import begun, headline, points
 from autograder.report import ExerciseResult, Report
 from autograder.statusline import StatusLine
 from autograder.visible import SEED, run_visible
@@ -111,23 +111,10 @@ def _check(places: Sequence[Place], namespace: dict[str, object]) -> Card:
             verdict_id="",
         )
         journal = Journal.find(places[0].tests.parent, section=places[0].section)
-        journal.note(_tried(report), how="check", code={e.name: _answer(namespace, e.name) for e in results})
+        journal.note(begun(report), how="check", code={e.name: _answer(namespace, e.name) for e in results})
         card = Card(report, note=NOTE, hints=_hints(places, report, journal))
         line.show(card)
     return card
-
-
-def _tried(report: Report) -> Report:
-    """Without the exercises that nobody has begun: to run their check is no attempt, and opens no hint."""
-    begun = [exercise for exercise in report.exercises if exercise_state(exercise) != "to do"]
-    return Report.of(
-        report.assignment,
-        report.notebook,
-        exercises=begun,
-        sandbox=report.sandbox,
-        seed=report.seed,
-        verdict_id="",
-    )
 
 
 def _hints(places: Sequence[Place], report: Report, journal: Journal) -> dict[str, OpenHints]:

@@ -18,6 +18,7 @@ import termios
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,10 @@ class TestScreen:
         facts: dict[str, Any] = {
             "title": "/work/tiny.ipynb",
             "exercises": ["double", "Counter", "scale", "late"],
-            "results": {"double": failed, "late": report("late").exercises[0]},
+            "results": {
+                "double": replace(failed, message="Not yet: It works. " * 9),
+                "late": report("late").exercises[0],
+            },
             "stuck": {"scale": "the process ended"},
             "running": {"Counter"},
             "selected": "double",
@@ -177,7 +181,7 @@ class TestScreen:
         }
         return Screen(**facts | more)
 
-    @pytest.mark.parametrize("width", [30, 60, 120])
+    @pytest.mark.parametrize("width", [30, 60, 80, 120])
     def test_it_says_all_that_matters_at_any_width(self, width: int) -> None:
         console = Console(width=width, color_system=None)
         with console.capture() as capture:
@@ -384,6 +388,8 @@ class TestInATerminal:
         terminal.wait_for("tiny.ipynb can't be read, waiting for the next save: the file ends in the middle")
         place.unlink()
         terminal.wait_for("tiny.ipynb is gone (deleted or renamed)")
+        save(place, edited(raw, double=DOUBLE))
+        terminal.wait_for("tiny.ipynb: nothing to grade anew")
         terminal.shown = ""
         save(place, edited(raw, double=WRONG))
         terminal.wait_for("double: not yet")

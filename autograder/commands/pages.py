@@ -31,12 +31,13 @@ def material_of(path: Path, raw: bytes, assignment: Assignment, report: Report, 
     from autograder.lesson import lesson_of
     from autograder.pictures import pictures_of
     from autograder.render.material import Material
+    from autograder.render.words import begun
 
     released = assignment.released
     journal = _journal(path, released.section)
     code = _code(raw, assignment) if pages or journal else {}
     if journal:
-        journal.note(report, how="grade", code=code)
+        journal.note(begun(report), how="grade", code=code)
     lesson = lesson_of(released)
     if not pages:
         return Material(lesson=lesson)

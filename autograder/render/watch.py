@@ -58,14 +58,14 @@ def result_line(exercise: ExerciseResult, *, console: Console) -> Text:
 
 
 def _rows(screen: Screen, pen: Pen) -> RenderableType:
-    # Over the whole width: otherwise a long message narrows state and points, to nothing in the end.
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False, expand=True)
-    table.add_column(overflow="ellipsis", no_wrap=True, max_width=max(12, pen.width // 3))
-    table.add_column(no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    longest = max((len(name) for name in screen.exercises), default=0) + len("> ")
+    table.add_column(overflow="ellipsis", no_wrap=True, width=min(longest, max(12, pen.width // 3)))
+    table.add_column(no_wrap=True, min_width=len("? could not run"))
     if pen.width >= WITH_POINTS:
-        table.add_column(justify="right", no_wrap=True)
-    if pen.width >= NARROW:
-        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column(justify="right", no_wrap=True, min_width=len("2.12 / 10"))
+    if pen.width >= NARROW:  # the rest, which gives way first
+        table.add_column(overflow="ellipsis", no_wrap=True, max_width=max(10, pen.width - longest - 36))
     for name in screen.exercises:
         shown = pen.text(name, "bold" if name == screen.selected else "")
         marked = Text("> " if name == screen.selected else "  ").append_text(shown)

@@ -19,6 +19,7 @@ __all__ = [
     "SYMBOLS",
     "Promise",
     "State",
+    "begun",
     "exercise_state",
     "first_words",
     "headline",
@@ -161,6 +162,19 @@ def paragraphs(message: str) -> list[tuple[str, str]]:
         if text:
             found.append((label.rstrip(": "), text))
     return found
+
+
+def begun(report: Report) -> Report:
+    """Without the exercises nobody has begun: to run their check, or to grade them, is no attempt."""
+    tried = [exercise for exercise in report.exercises if exercise_state(exercise) != "to do"]
+    return Report.of(
+        report.assignment,
+        report.notebook,
+        exercises=tried,
+        sandbox=report.sandbox,
+        seed=report.seed,
+        verdict_id=report.verdict_id,
+    )
 
 
 def first_words(exercise: ExerciseResult) -> str:

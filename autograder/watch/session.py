@@ -24,7 +24,7 @@ from autograder.journal import Journal
 from autograder.layout import Course
 from autograder.nbgrader.plainfile import Refused, read_plain
 from autograder.render.watch import Screen, result_line, watch_screen
-from autograder.render.words import exercise_state
+from autograder.render.words import begun, exercise_state
 from autograder.watch.keyboard import keys
 from autograder.watch.notebooks import Finished, Notebook, Watching
 from autograder.watch.opening import open_notebook
@@ -90,6 +90,7 @@ class Session:
     words: str = ""
     hint: int = -1
     troubles: dict[Path, tuple[float, str]] = field(default_factory=dict)
+    read: dict[Path, bytes] = field(default_factory=dict)
     saved: dict[Path, float] = field(default_factory=dict)
 
     def begin(self, files: Iterable[Path]) -> None:
@@ -149,22 +150,27 @@ class Session:
         if self.live is None:
             self.console.print(text, markup=False, highlight=False)
 
-    def _look(self, path: Path, *, everything: bool = False) -> None:
+    def _look(self, path: Path, *, everything: bool = False, due: bool = False) -> None:
         """Reads a notebook and starts grading what has changed."""
         try:
-            changed = self.watching.look(path, read_plain(path), everything=everything)
+            raw = read_plain(path)
+            if raw == self.read.get(path) and path == self.shown and not everything and not due:
+                self.troubles.pop(path, None)
+                return  # one save may be told twice
+            changed = self.watching.look(path, raw, everything=everything)
         except FileNotFoundError:
             why = "is gone (deleted or renamed); it is graded again when it is back"
-            self.troubles[path] = (time.monotonic(), why)
+            self._trouble(path, why)
             return
         except UnreadableNotebook as error:
             why = f"can't be read, waiting for the next save: {error.message.partition(';')[0]}"
-            self.troubles[path] = (time.monotonic(), why)
+            self._trouble(path, why)
             return
         except (OSError, Refused, CourseError) as error:
             self._say(f"{path.name} is not graded: {getattr(error, 'message', error)}")
             return
         self.troubles.pop(path, None)
+        self.read[path] = raw
         self.saved[path] = time.monotonic()
         if self.shown != path or self.selected not in changed:
             self.selected = changed[0] if changed else self.selected
@@ -174,20 +180,24 @@ class Session:
             f"{path.name}: grading {', '.join(changed)}" if changed else f"{path.name}: nothing to grade anew"
         )
 
+    def _trouble(self, path: Path, why: str) -> None:
+        self.troubles[path] = (time.monotonic(), why)
+        self.read.pop(path, None)
+
     def _finish(self, finished: Finished) -> None:
         report = self.watching.take(finished)
         notebook = self.watching.notebooks[finished.path]
         if report is not None:
             (result,) = report.exercises
             seconds = time.monotonic() - self.saved[finished.path]
-            if exercise_state(result) not in ("to do", "could not run"):
-                self._journal(notebook).note(report, how="grade", code=notebook.code)
+            if result.outcome != "could_not_run":
+                self._journal(notebook).note(begun(report), how="grade", code=notebook.code)
             if self.live is None:
                 self.console.print(result_line(result, console=self.console))
 
             self.status = f"{result.name}: {exercise_state(result)}, {seconds:.1f} s after the save"
         if self.watching.is_due(finished):
-            self._look(finished.path)
+            self._look(finished.path, due=True)
 
     def _press(self, key: str) -> None:
         notebook = self._notebook()
