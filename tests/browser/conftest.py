@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from autograder.lab import SETTINGS as LEARNERS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TINY = Path(__file__).parents[1] / "course"
 SECTION, NOTEBOOK = "01_warmup", "tiny"
@@ -61,7 +63,7 @@ class Server:
 
 
 def own_folders(home: Path) -> dict[str, str]:
-    """The environment that keeps a Jupyter server to itself."""
+    """The environment that keeps a Jupyter server to itself; settings are those of `autograder start`."""
     names = {
         f"JUPYTER{name}_DIR": home / name.strip("_").lower() for name in ("_CONFIG", "_DATA", "_RUNTIME")
     }
@@ -70,7 +72,8 @@ def own_folders(home: Path) -> dict[str, str]:
         file = home / "settings" / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
-    return {**os.environ, **{name: str(path) for name, path in names.items()}, "HOME": str(home)}
+    names |= {"JUPYTER_CONFIG_PATH": LEARNERS, "HOME": home}
+    return {**os.environ, **{name: str(path) for name, path in names.items()}}
 
 
 def free_port() -> int:

@@ -39,6 +39,13 @@ def test_the_button_checks_and_the_panel_follows(put: Any, opened: Any) -> None:
     expect(notebook.voice).to_have_text("double: passed, 0.6 of 2 points.")
 
 
+def test_what_is_for_instructors_is_out_of_the_way(put: Any, opened: Any) -> None:
+    notebook = opened(put())
+    expect(notebook.button).to_be_visible()
+    expect(notebook.page.get_by_role("tab", name="Create Assignment")).to_have_count(0)
+    expect(notebook.page.get_by_text("Validate", exact=True)).to_be_visible()
+
+
 def test_the_shortcut_checks_while_typing_and_the_cursor_stays(put: Any, opened: Any) -> None:
     notebook = opened(put())
     notebook.write("double-answer", WRONG)
