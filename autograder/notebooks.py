@@ -15,7 +15,16 @@ from typing import Any
 
 from autograder.errors import CourseError
 
-__all__ = ["Cell", "Exercise", "PercentCell", "Released", "load_released", "read_percent", "write_notebook"]
+__all__ = [
+    "Cell",
+    "Exercise",
+    "PercentCell",
+    "Released",
+    "as_content",
+    "load_released",
+    "read_percent",
+    "write_notebook",
+]
 
 HEADER = re.compile(r"^# ?%%(?:\s+(?P<rest>.*))?$")
 DEFAULT_LIMIT = 10.0  # seconds for all tests of an exercise
@@ -130,11 +139,17 @@ def load_released(path: Path, section: str = "") -> Released:
 
 
 def write_notebook(cells: Iterable[Cell], metadata: Mapping[str, Any]) -> bytes:
-    """The one .ipynb file these cells make: nbformat 4.5, Python kernel, no outputs, keys sorted.
+    """The one .ipynb file these cells make: `as_content` with its keys sorted."""
+    content = as_content(cells, metadata)
+    return (json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def as_content(cells: Iterable[Cell], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in the .ipynb file these cells make: nbformat 4.5, Python kernel, no outputs.
 
     `metadata` is the notebook's own, beside the kernel's.
     """
-    content = {
+    return {
         "cells": [_as_json(cell) for cell in cells],
         "metadata": {
             **metadata,
@@ -144,7 +159,6 @@ def write_notebook(cells: Iterable[Cell], metadata: Mapping[str, Any]) -> bytes:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    return (json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _as_json(cell: Cell) -> dict[str, Any]:

@@ -7,9 +7,10 @@ was found.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,29 +20,54 @@ from sqlalchemy.orm import joinedload, object_session
 
 __all__ = ["open_books", "rows_of"]
 
+FOUND_ONCE = ("check_course", "find_source_cell", "find_graded_cell")
+
 
 @contextmanager
 def open_books() -> Iterator[None]:
-    """One engine per database for every Gradebook made inside, whose tables are looked for once."""
-    create_engine, metadata, check_course = api.create_engine, api.Base.metadata, api.Gradebook.check_course
-    checked = set()
+    """One engine per database for every Gradebook made inside, whose tables are looked for once.
 
-    def check_once(gradebook: api.Gradebook, course_id: str = "default_course") -> None:
-        if (gradebook.engine, course_id) not in checked:
-            check_course(gradebook, course_id)
-            checked.add((gradebook.engine, course_id))
+    So are the course and the released cells, which do not change while submissions are graded.
+    """
+    book, metadata = api.Gradebook, api.Base.metadata
+    instead = [
+        (api, "create_engine", functools.cache(api.create_engine)),
+        (metadata, "create_all", functools.cache(metadata.create_all)),
+        *((book, name, _once(getattr(book, name))) for name in FOUND_ONCE),
+    ]
+    with contextlib.ExitStack() as stack:
+        for owner, name, value in instead:
+            stack.enter_context(_replaced(owner, name, value))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", SAWarning)  # of nbgrader's models, on first use; nothing is wrong
+        yield
 
-    api.create_engine = functools.cache(create_engine)
-    metadata.create_all = functools.cache(metadata.create_all)
-    api.Gradebook.check_course = check_once
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Another value for an attribute of an object; what it had from its class shows again in the end."""
+    own = vars(owner).get(name)
+    setattr(owner, name, value)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # of nbgrader's models, on first use; nothing is wrong
-            yield
+        yield
     finally:
-        api.create_engine = create_engine
-        api.Gradebook.check_course = check_course
-        del metadata.create_all  # the method shows again
+        delattr(owner, name) if own is None else setattr(owner, name, own)
+
+
+def _once(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A Gradebook's method that asks once for the same names; what it finds outlives the session."""
+    found: dict[object, Any] = {}
+
+    @functools.wraps(method)
+    def asked(gradebook: Any, *names: str, **options: str) -> Any:
+        key = (gradebook.engine, names, *options.items())
+        if key not in found:
+            row = found[key] = method(gradebook, *names, **options)
+            if row is not None:
+                gradebook.db.expunge(row)
+        return found[key]
+
+    return asked
 
 
 def rows_of(notebook: Any, table: Any) -> list[Any]:

@@ -54,7 +54,8 @@ def _write_score(cell: Any, result: ExerciseResult) -> None:
     score = 0.0 if result.bonus else float(result.score)  # a bonus goes to the extra credit, see `comments`
     data = {"text/plain": repr(score), "text/html": cell_html(result)}
     cell.execution_count = 1
-    cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
+    output = {"output_type": "execute_result", "data": data, "execution_count": 1, "metadata": {}}
+    cell.outputs = [nbformat.from_dict(output)]  # the whole notebook is validated in the end
 
 
 def _notes(notes: tuple[str, ...]) -> Any:

@@ -13,13 +13,14 @@ from functools import lru_cache
 from typing import Any
 
 import nbformat
+from nbformat.v4.nbjson import to_notebook
 from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from autograder.errors import UnreadableNotebook
 from autograder.nbgrader.batch import Key
-from autograder.notebooks import Cell, Released, write_notebook
+from autograder.notebooks import Cell, Released, as_content
 from autograder.repair import repair
 
 __all__ = ["CheckSettings", "RepairSubmission", "StableCellIds"]
@@ -34,7 +35,7 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         key, found = Key.of(resources), resources["autograder"]
         batch = self.parent.batch
         cells = _cells(found["raw"], batch.assignment(key).released)
-        repaired = nbformat.v4.reads(write_notebook(cells, {}).decode())
+        repaired = to_notebook(as_content(cells, {}))
         batch.remember(key, found["raw"], found["problem"], repaired)
         return repaired, resources
 

@@ -30,6 +30,7 @@ PLAIN = frozenset((type(None), bool, int, float, str))  # nodes that stand for t
 MAX_COLLISIONS = 100  # of the hashes of a set's or dict's keys: many would take quadratic time to insert
 MAX_RANGE = 10**7
 NONE = type(None)
+INTEGERS = {int}
 # What the parts of a node may be: dtype, shape, order of the axes, gaps, ...
 ARRAY_FORMS = {(str, list, order, bool, bool) for order in (list, NONE)}
 TENSOR_FORMS = {
@@ -257,11 +258,18 @@ def _numpy_dtype(char: str) -> np.dtype[Any]:
 
 
 def _count(shape: list[Node]) -> int:
-    if len(shape) > MAX_NDIM or not all(type(n) is int and 0 <= n < MAX_DIM for n in shape):
+    if not shape:
+        return 1
+    if (
+        len(shape) > MAX_NDIM
+        or set(map(type, shape)) != INTEGERS
+        or not 0 <= min(shape) <= max(shape) < MAX_DIM
+    ):
         raise ProtocolError("a wrong shape")
-    if math.prod(n or 1 for n in shape) >= MAX_DIM:  # also of what is empty: the strides overflow
+    count = math.prod(shape)
+    if (count or math.prod(n or 1 for n in shape)) >= MAX_DIM:  # also of what is empty: the strides overflow
         raise ProtocolError("a wrong shape")
-    return math.prod(shape)
+    return count
 
 
 def _permutation(order: list[Node], ndim: int) -> list[int]:
@@ -275,4 +283,5 @@ def _build_tensor(data: memoryview, dtype: torch.dtype, shape: list[int]) -> tor
         return torch.empty(shape, dtype=dtype)
     if dtype is torch.bool:  # any other byte would be an invalid bool
         return (torch.frombuffer(bytearray(data), dtype=torch.uint8) != 0).reshape(shape)
-    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+    flat = torch.frombuffer(bytearray(data), dtype=dtype)
+    return flat if len(shape) == 1 else flat.reshape(shape)

@@ -115,17 +115,17 @@ class Encoder:
 
     def _tensor(self, value: torch.Tensor, depth: int) -> Node:
         name = DTYPE_NAMES.get(value.dtype)
-        if name is None or value.layout is not torch.strided or value.device.type != "cpu":
+        if name is None or value.layout is not torch.strided or not value.is_cpu:
             return self._export(value)
-        if value.numel() * value.element_size() > MAX_BLOB:
+        if value.nbytes > MAX_BLOB:
             raise TooLargeError(f"a tensor of {value.numel()} elements is too large to send")
         order, gap = None, False
         if not value.is_contiguous():
             order, gap = _layout(tuple(value.shape), value.stride(), 1)
-        plain = value.detach()
-        if plain.dtype is torch.bfloat16:  # numpy has none
+        plain = value.detach() if value.requires_grad else value
+        if name == "bfloat16":  # numpy has none
             plain = plain.view(torch.int16)
-        elif plain.is_complex() or plain.is_neg():
+        elif plain.is_neg() or plain.is_conj():
             plain = plain.resolve_conj().resolve_neg()
         self._append(plain.numpy().tobytes())
         place = self._on_tensor(value)
