@@ -12,6 +12,7 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from autograder.assignment import Assignment, digest
@@ -181,6 +182,11 @@ def _refusal(exercise: Exercise, cells: Sequence[CodeCell], released: Released) 
 
 def _verdict_id(assignment: Assignment, cells: Sequence[CodeCell], seed: int, level: str) -> str:
     """Same id, same score, on any machine: the code, the tests, the environment, the seed and the level."""
-    versions = [platform.python_version(), *(importlib.metadata.version(name) for name in PINNED)]
-    parts = [[c.source for c in cells], assignment.tests_hash, versions, seed, level]
+    parts = [[c.source for c in cells], assignment.tests_hash, _versions(), seed, level]
     return digest(json.dumps(parts).encode())[:12]
+
+
+@lru_cache(maxsize=1)
+def _versions() -> list[str]:
+    """Of Python and the libraries a result may depend on; to look them up takes milliseconds."""
+    return [platform.python_version(), *(importlib.metadata.version(name) for name in PINNED)]
