@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 from autograder.schema import check_shape
 
 __all__ = [
+    "DIGITS",
     "LOOKS_LIKE",
     "SIMPLER",
     "WHERE",

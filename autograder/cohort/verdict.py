@@ -7,7 +7,8 @@ what the same file gets when it is graded directly.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autograder.assignment import Assignment
@@ -15,6 +16,7 @@ from autograder.cohort.learners import Learner
 from autograder.cohort.play import COURSE_ID, Stage
 from autograder.grader import Grader
 from autograder.nbgrader.scores import Score, read_scores
+from autograder.report import DIGITS
 
 __all__ = ["Judge", "Verdict"]
 
@@ -47,13 +49,13 @@ class Judge:
                 self._rows.setdefault((row.student, section), {})[row.notebook, row.exercise] = row
         with stage.grades.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        self._exported = {(row["student_id"], row["assignment"]): float(row["score"]) for row in rows}
+        self._exported = {(row["student_id"], row["assignment"]): _sum([row["score"]]) for row in rows}
         self._direct = self._grade_directly(learners)
 
     def verdict(self, learner: Learner) -> Verdict:
         """The learner's row."""
         rows = self._rows.get((learner.name, learner.section), {})
-        score = round(sum(row.score or 0.0 for row in rows.values()), 6)
+        score = _sum(row.score or 0.0 for row in rows.values())
         wrong = [*self._scores(learner, rows), *self._others(learner, score)]
         comments = (rows[place].comment for place in learner.expected if place in rows)
         message = next((line for comment in comments for line in comment.splitlines() if line), "")
@@ -115,3 +117,8 @@ class Judge:
                 for key, future in futures.items()
                 for exercise in future.result().exercises
             }
+
+
+def _sum(scores: Iterable[float | str]) -> float:
+    """Without the noise of adding: scores have six digits, and nbgrader adds them in another order."""
+    return round(math.fsum(map(float, scores)), DIGITS)
