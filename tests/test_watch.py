@@ -71,7 +71,7 @@ def report(name: str, outcome: str = "passed") -> Report:
 
 
 class TestWatching:
-    PATH = Path("/work/tiny.ipynb")
+    PATH = Path("/home/ann/tiny.ipynb")
 
     @pytest.fixture
     def grader(self) -> FakeGrader:
@@ -157,7 +157,7 @@ class TestWatching:
 
     def test_half_a_file_and_a_strange_one_are_told_apart(self, watching: Watching, raw: bytes) -> None:
         with pytest.raises(CourseError, match="not a notebook of this course"):
-            watching.look(Path("/work/shopping.ipynb"), b'{"cells": []}')
+            watching.look(Path("/home/ann/shopping.ipynb"), b'{"cells": []}')
         watching.look(self.PATH, raw)
         with pytest.raises(UnreadableNotebook, match="ends in the middle"):
             watching.look(self.PATH, raw[: len(raw) // 2])
@@ -168,7 +168,7 @@ class TestScreen:
     def screen(self, **more: Any) -> Screen:
         failed = report("double", "failed").exercises[0]
         facts: dict[str, Any] = {
-            "title": "/work/tiny.ipynb",
+            "title": "/home/ann/tiny.ipynb",
             "exercises": ["double", "Counter", "scale", "late"],
             "results": {
                 "double": replace(failed, message="Not yet: It works. " * 9),
