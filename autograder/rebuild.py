@@ -6,7 +6,7 @@ it. Notebooks that lie elsewhere than `start` puts them, and answers nobody has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from autograder.assignment import Assignment
@@ -17,7 +17,6 @@ from autograder.journal import Journal
 from autograder.layout import Course
 from autograder.render.terminal import batch_progress
 from autograder.repair import repair
-from autograder.report import Report
 from autograder.shipping import is_plain_file
 
 __all__ = ["rebuild"]
@@ -55,7 +54,7 @@ def _grade(grader: Grader, path: Path, assignment: Assignment, journal: Journal)
     if not begun:
         return
     report = grader.submit(raw, assignment).result()
-    journal.note(_of(report, begun), how="grade", code=begun)
+    journal.note(report.of_only(begun), how="grade", code=begun)
     stuck = [e.name for e in report.exercises if e.name in begun and e.outcome == "could_not_run"]
     if stuck:
         yield f"Could not run, and not counted: {', '.join(stuck)} of {path.name}."
@@ -64,17 +63,5 @@ def _grade(grader: Grader, path: Path, assignment: Assignment, journal: Journal)
 def _begun(raw: bytes, assignment: Assignment) -> dict[str, str]:
     """The answers that are no longer the stub."""
     stubs = {cell.exercise: cell.source for cell in assignment.released.cells if cell.role == "answer"}
-    answers = {c.exercise: c.source for c in repair(raw, assignment.released).cells if c.exercise}
+    answers = repair(raw, assignment.released).answers
     return {name: text for name, text in answers.items() if text.strip() != stubs.get(name, "").strip()}
-
-
-def _of(report: Report, names: Mapping[str, str]) -> Report:
-    """The report of these exercises alone."""
-    return Report.of(
-        report.assignment,
-        report.notebook,
-        exercises=[e for e in report.exercises if e.name in names],
-        sandbox=report.sandbox,
-        seed=report.seed,
-        verdict_id=report.verdict_id,
-    )

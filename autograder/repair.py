@@ -43,6 +43,11 @@ class Repaired:
     notes: tuple[str, ...]
     notebook: tuple[Cell, ...]
 
+    @property
+    def answers(self) -> dict[str, str]:
+        """What the learner wrote for each exercise."""
+        return {cell.exercise: cell.source for cell in self.cells if cell.exercise}
+
 
 @dataclass(slots=True, eq=False)
 class _Placed:

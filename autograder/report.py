@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, cast, get_args
 
@@ -170,6 +170,17 @@ class Report:
             seed,
             verdict_id,
             tuple(notes),
+        )
+
+    def of_only(self, names: Container[str]) -> Report:
+        """The report of these exercises alone."""
+        return Report.of(
+            self.assignment,
+            self.notebook,
+            exercises=[exercise for exercise in self.exercises if exercise.name in names],
+            sandbox=self.sandbox,
+            seed=self.seed,
+            verdict_id=self.verdict_id,
         )
 
     def visible_copy(self) -> Report:

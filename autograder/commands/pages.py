@@ -75,7 +75,6 @@ def _code(raw: bytes, assignment: Assignment) -> dict[str, str]:
     from autograder.repair import repair
 
     try:
-        cells = repair(raw, assignment.released).cells
+        return repair(raw, assignment.released).answers
     except UnreadableNotebook:
         return {}
-    return {cell.exercise: cell.source for cell in cells if cell.exercise}

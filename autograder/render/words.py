@@ -166,15 +166,7 @@ def paragraphs(message: str) -> list[tuple[str, str]]:
 
 def begun(report: Report) -> Report:
     """Without the exercises nobody has begun: to run their check, or to grade them, is no attempt."""
-    tried = [exercise for exercise in report.exercises if exercise_state(exercise) != "to do"]
-    return Report.of(
-        report.assignment,
-        report.notebook,
-        exercises=tried,
-        sandbox=report.sandbox,
-        seed=report.seed,
-        verdict_id=report.verdict_id,
-    )
+    return report.of_only({e.name for e in report.exercises if exercise_state(e) != "to do"})
 
 
 def first_words(exercise: ExerciseResult) -> str:

@@ -87,7 +87,7 @@ class Watching:
             notebook = Notebook(path, assignment)
         repaired = repair(raw, notebook.assignment.released)
         self.notebooks[path] = notebook
-        notebook.code = {cell.exercise: cell.source for cell in repaired.cells if cell.exercise}
+        notebook.code = repaired.answers
         rests_on = _rests_on(repaired, notebook.assignment.released)
         changed = [n for n in notebook.exercises if everything or notebook.graded.get(n) != rests_on[n]]
         for name in changed:
